@@ -1,0 +1,140 @@
+import { type KubeObject, type ObjectKey, objectKey } from '../api/core.ts';
+
+/** The values under which an object is found, by the name of the index. */
+export type Indexes<T> = Readonly<Record<string, (object: T) => readonly string[]>>;
+
+/**
+ * The cached objects of one kind, for reading.
+ *
+ * Guarantees: a complete list becomes visible at once, never in part. Objects are shared: never change one.
+ */
+export interface Store<T extends KubeObject> {
+  get(key: ObjectKey): T | undefined;
+  all(): Iterable<T>;
+  /** Throws on an index that was not declared. */
+  by(index: string, value: string): readonly T[];
+  readonly size: number;
+  /** True from the first complete list on. */
+  readonly synced: boolean;
+  /** Rejects with the signal's reason when it aborts first. */
+  whenSynced(signal: AbortSignal): Promise<void>;
+  /**
+   * A DELETED event or a confirmed absence was seen for this key and nothing came back since. Memory is bounded: old knowledge is
+   * forgotten, and then the answer is false.
+   */
+  wasDeleted(key: ObjectKey): boolean;
+  /** What a deleted object stood under in an index when it went; empty when that is not known. */
+  lastUnder(index: string, key: ObjectKey): readonly string[];
+}
+
+/** Held by the reflector alone. */
+export interface StoreWriter<T extends KubeObject> {
+  readonly reader: Store<T>;
+  put(object: T): void;
+  /** Remembers the key as deleted, whether it was cached or not. */
+  remove(key: ObjectKey): void;
+  markSynced(): void;
+}
+
+const TOMBSTONES = 20_000;
+
+export function createStore<T extends KubeObject>(
+  indexes: Indexes<T> = {},
+): { readonly reader: Store<T>; readonly writer: StoreWriter<T> } {
+  const objects = new Map<ObjectKey, T>();
+  const indexed = new Map(Object.keys(indexes).map((name) => [name, new Map<string, Map<ObjectKey, T>>()]));
+  const tombstones = new Map<ObjectKey, Readonly<Record<string, readonly string[]>>>();
+  const waiting = new Set<() => void>();
+  let synced = false;
+
+  const unindex = (key: ObjectKey, object: T) => {
+    for (const [name, values] of indexed) {
+      for (const value of indexes[name]?.(object) ?? []) {
+        const bucket = values.get(value);
+        bucket?.delete(key);
+        if (bucket?.size === 0) values.delete(value);
+      }
+    }
+  };
+
+  const index = (key: ObjectKey, object: T) => {
+    for (const [name, values] of indexed) {
+      for (const value of indexes[name]?.(object) ?? []) {
+        const bucket = values.get(value);
+        if (bucket) bucket.set(key, object);
+        else values.set(value, new Map([[key, object]]));
+      }
+    }
+  };
+
+  const entriesOf = (object: T) =>
+    Object.fromEntries(Object.entries(indexes).map(([name, valuesOf]) => [name, valuesOf(object)]));
+
+  const reader: Store<T> = {
+    get: (key) => objects.get(key),
+    all: () => objects.values(),
+    by(name, value) {
+      const values = indexed.get(name);
+      if (!values)
+        throw new Error(`there is no index "${name}": the store has ${[...indexed.keys()].join(', ') || 'none'}`);
+      return [...(values.get(value)?.values() ?? [])];
+    },
+    get size() {
+      return objects.size;
+    },
+    get synced() {
+      return synced;
+    },
+    whenSynced(signal) {
+      if (synced) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        const done = () => {
+          waiting.delete(done);
+          signal.removeEventListener('abort', aborted);
+          resolve();
+        };
+        const aborted = () => {
+          waiting.delete(done);
+          reject(signal.reason);
+        };
+        if (signal.aborted) return aborted();
+        waiting.add(done);
+        signal.addEventListener('abort', aborted, { once: true });
+      });
+    },
+    wasDeleted: (key) => tombstones.has(key),
+    lastUnder: (name, key) => tombstones.get(key)?.[name] ?? [],
+  };
+
+  const writer: StoreWriter<T> = {
+    reader,
+    put(object) {
+      const key = objectKey(object.metadata);
+      const previous = objects.get(key);
+      if (previous) unindex(key, previous);
+      objects.set(key, object);
+      tombstones.delete(key);
+      index(key, object);
+    },
+    remove(key) {
+      const previous = objects.get(key);
+      if (previous) unindex(key, previous);
+      objects.delete(key);
+      const known = previous ? entriesOf(previous) : tombstones.get(key);
+      tombstones.delete(key);
+      tombstones.set(key, known ?? {});
+      if (tombstones.size > TOMBSTONES) {
+        for (const oldest of tombstones.keys()) {
+          tombstones.delete(oldest);
+          break;
+        }
+      }
+    },
+    markSynced() {
+      synced = true;
+      for (const done of [...waiting]) done();
+    },
+  };
+
+  return { reader, writer };
+}
