@@ -1,0 +1,51 @@
+import type { RegistryObject, RegistryStatus } from '../api/kinds.generated.ts';
+import type { ConditionReason } from '../api/reasons.ts';
+import { conditions, type Fact, type Facts, no, summary, unknown, yes } from './conditions.ts';
+
+/** The status of a Registry or ClusterRegistry, as a pure function of what is known about it. */
+
+export interface RegistryFacts {
+  readonly registry: RegistryObject;
+  /** Why it cannot be used as it is configured now. */
+  readonly problem?: { readonly reason: ConditionReason; readonly message: string };
+  readonly link:
+    | { readonly state: 'opening' }
+    | { readonly state: 'up'; readonly version: string }
+    | { readonly state: 'down'; readonly message: string; readonly needsPerson: boolean };
+  /** Entries with our mark; absent while unknown. */
+  readonly owned?: number;
+  /** RFC 3339. */
+  readonly now: string;
+}
+
+export function registryStatus(facts: RegistryFacts): RegistryStatus {
+  const { registry, link, owned, now } = facts;
+  const { generation = 0 } = registry.metadata;
+  const version = link.state === 'up' ? link.version : registry.status?.server?.version;
+  return {
+    observedGeneration: generation,
+    conditions: conditions(conditionsOf(facts), registry.status?.conditions ?? [], generation, now),
+    ...(version === undefined ? {} : { server: { version } }),
+    ...(owned === undefined ? {} : { instances: { owned } }),
+  };
+}
+
+function conditionsOf({ problem, link }: RegistryFacts): Facts {
+  const reachable = reachability(link);
+  if (problem !== undefined) return { Reachable: reachable, ...summary(no(problem.reason, problem.message)) };
+  if (link.state === 'up')
+    return { Reachable: reachable, ...summary(yes('Ready', 'the registry answers and is kept in step')) };
+  const stuck = link.state === 'down' && link.needsPerson;
+  return { Reachable: reachable, ...summary({ ...reachable, status: stuck ? 'False' : 'Unknown' }) };
+}
+
+function reachability(link: RegistryFacts['link']): Fact {
+  switch (link.state) {
+    case 'opening':
+      return unknown('Progressing', 'the registry has not been asked yet');
+    case 'up':
+      return yes('Reachable', 'the registry answers');
+    case 'down':
+      return no(link.needsPerson ? 'Unauthorized' : 'RegistryUnreachable', link.message);
+  }
+}
