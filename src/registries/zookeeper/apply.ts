@@ -1,0 +1,205 @@
+import type { Change } from '../../mirror/change.ts';
+import { RegistryError } from '../error.ts';
+import type { ChangeResult } from '../registry.ts';
+import { batchesOf, bytesOf, createBatchLimit, type Parcel, REQUEST_BYTES } from './batches.ts';
+import { learn, operationsFor, type Pending } from './change.ts';
+import type { ZooKeeperClient } from './client.ts';
+import { CODES } from './codes.ts';
+import type { Directories } from './directories.ts';
+import { ofCode, shown } from './failure.ts';
+import type { Layout } from './layouts/layout.ts';
+import { inParallel } from './parallel.ts';
+import { type Access, multi } from './requests.ts';
+
+export interface Writing {
+  readonly client: ZooKeeperClient;
+  readonly base: string;
+  readonly layout: Layout;
+  readonly acl: readonly Access[];
+  readonly directories: Directories;
+  /** Wall clock, milliseconds. */
+  readonly today: () => number;
+}
+
+export type Apply = (changes: readonly Change[], signal: AbortSignal) => Promise<readonly ChangeResult[]>;
+
+/** How often one change may be refused because something else stood than was read. */
+const REFUSALS = 4;
+
+/** Transactions under way at once: the next ones travel while the server writes to its disk. */
+const WIDTH = 4;
+
+/** Changes that are looked at together. */
+const WINDOW = 2_000;
+
+type Batch = readonly Parcel<Item>[];
+
+interface Item extends Pending {
+  refusals: number;
+  /** It was in a transaction that failed because the tree is not as it was taken to be. */
+  doubtful: boolean;
+  /** It was in a transaction that failed for what no reading mends: it is sent by itself, to fail alone or not at all. */
+  alone: boolean;
+  result?: ChangeResult;
+}
+
+/**
+ * What stands is read right before it is written over, and written by compare-and-set on its version: nothing is remembered that could be
+ * wrong. A register goes out unread, because creating what exists is refused.
+ */
+export function createApply(writing: Writing): Apply {
+  const { client, base, directories } = writing;
+  const limit = createBatchLimit();
+
+  async function round(open: readonly Item[], signal: AbortSignal): Promise<void> {
+    const items = open.slice(0, WINDOW);
+    await learn(writing, items.filter(mustBeRead), signal);
+    const parcels = items.flatMap((item) => parcelOf(item));
+    await makeDirectories(parcels, signal);
+    const ready = parcels.filter(({ item }) => isOpen(item));
+    const batches = batchesOf(ready, limit.bytes());
+    const isWide = (batch: Batch) => bytesOf(batch) > limit.bytes();
+    const [wide, others] = [batches.filter(isWide), batches.filter((batch) => !isWide(batch))];
+    await inParallel(others, WIDTH, (batch) => send(batch, signal));
+    // A server that hangs up over one of them takes nothing else with it.
+    await inParallel(wide, 1, (batch) => send(batch, signal));
+  }
+
+  /** Nothing for a change that is settled without a write. */
+  function parcelOf(item: Item): readonly Parcel<Item>[] {
+    const decision = operationsFor(item, writing);
+    if (decision.kind === 'refuse') settle(item, decision.error);
+    else if (decision.operations.length === 0) settle(item);
+    else if (bytesOf([{ item, operations: decision.operations, alone: true }]) > REQUEST_BYTES)
+      settle(item, tooLarge(item));
+    else return [{ item, operations: decision.operations, alone: item.alone }];
+    return [];
+  }
+
+  async function makeDirectories(parcels: readonly Parcel<Item>[], signal: AbortSignal): Promise<void> {
+    const needing = new Map<string, Item[]>();
+    for (const { item } of parcels) {
+      if (item.change.action === 'deregister') continue;
+      const directory = directoryOf(base, item.change.instance.service);
+      needing.set(directory, [...(needing.get(directory) ?? []), item]);
+    }
+    const failed = (path: string, cause: unknown) => {
+      const error = RegistryError.from(cause, 'apply');
+      if (isFinal(error)) throw error;
+      for (const item of needing.get(path) ?? []) settle(item, unwritten(error));
+    };
+    await directories.ensure(needing.keys(), failed, signal);
+  }
+
+  async function send(batch: Batch, signal: AbortSignal): Promise<void> {
+    const bytes = bytesOf(batch);
+    const operations = batch.flatMap((parcel) => parcel.operations);
+    let codes: readonly number[];
+    try {
+      const answer = await client.call('apply', multi(operations), signal);
+      codes = answer.outcome === 'ok' ? answer.value : [CODES.noNode];
+      limit.passed(bytes);
+    } catch (cause) {
+      const error = RegistryError.from(cause, 'apply');
+      const again = error.code === 'unreachable' && error.ambiguous && limit.lost(error.cause, bytes);
+      const [only, ...more] = batch;
+      if (again && bytes > limit.bytes() && only !== undefined && more.length === 0) {
+        settle(only.item, hungUpOver(only.item, bytes));
+        return;
+      }
+      if (!isFinal(error)) for (const { item } of batch) settle(item, error);
+      throw error;
+    }
+    const code = codes.find((one) => one !== 0 && one !== CODES.rolledBack);
+    if (code === undefined) for (const { item } of batch) settle(item);
+    else refuse(batch, code, culpritOf(batch, codes.indexOf(code)));
+  }
+
+  function refuse(batch: Batch, code: number, culprit: Item | undefined): void {
+    if (STALE.has(code)) {
+      for (const { item } of batch) Object.assign(item, { read: undefined, doubtful: true });
+      if (culprit === undefined) return;
+      if (code === CODES.noNode) directories.forget(directoryOf(base, culprit.change.instance.service));
+      culprit.refusals++;
+      if (culprit.refusals >= REFUSALS) settle(culprit, contended(culprit));
+      return;
+    }
+    for (const { item } of batch) item.alone = true;
+    if (culprit !== undefined) settle(culprit, refusal(culprit, code));
+  }
+
+  const hungUpOver = ({ change }: Item, bytes: number): RegistryError => {
+    const of = `${change.instance.id}: ZooKeeper at ${shown(client.endpoint())} closes the connection over its ${bytes} bytes`;
+    return new RegistryError('too-large', `${of}; use less metadata, or raise jute.maxbuffer there`, {
+      ambiguous: true,
+    });
+  };
+
+  const refusal = ({ change }: Item, code: number): RegistryError =>
+    ofCode(code, (kind, sentence) => {
+      const of = `${change.instance.id}: ZooKeeper at ${shown(client.endpoint())} ${sentence}`;
+      return new RegistryError(code === CODES.badArguments ? 'invalid' : kind, of);
+    });
+
+  return async (changes, signal) => {
+    client.assertUsable('apply', signal);
+    const items = changes.map(
+      (change): Item => ({ change, read: undefined, refusals: 0, doubtful: false, alone: false }),
+    );
+    try {
+      for (let open = items.filter(isOpen); open.length > 0; open = open.filter(isOpen)) await round(open, signal);
+      await directories.tidy(emptied(items, base), signal);
+    } catch (cause) {
+      const error = RegistryError.from(cause, 'apply');
+      // Something may have been written by now, whichever request it was that was cut short.
+      if (isFinal(error)) throw new RegistryError(error.code, error.message, { cause: error.cause, ambiguous: true });
+      for (const item of items.filter(isOpen)) settle(item, unwritten(error));
+    }
+    return items.map(
+      ({ result }) => result ?? { ok: false, error: new RegistryError('protocol', 'apply lost a change') },
+    );
+  };
+}
+
+/** The tree is not as it was read; nothing is wrong with the change. */
+const STALE: ReadonlySet<number> = new Set([CODES.noNode, CODES.nodeExists, CODES.badVersion]);
+
+const isOpen = ({ result }: Item): boolean => result === undefined;
+
+const isFinal = ({ code }: RegistryError): boolean => code === 'aborted' || code === 'closed';
+
+function settle(item: Item, error?: RegistryError): void {
+  item.result = error === undefined ? { ok: true } : { ok: false, error };
+}
+
+const mustBeRead = ({ change, read, doubtful }: Item): boolean =>
+  read === undefined && (doubtful || change.action !== 'register');
+
+/** Not the change is at fault, and it was not sent. */
+const unwritten = ({ code, message, cause }: RegistryError): RegistryError =>
+  new RegistryError(code, message, { cause });
+
+function culpritOf(batch: Batch, position: number): Item | undefined {
+  const owners = batch.flatMap(({ item, operations }) => operations.map(() => item));
+  return owners[position];
+}
+
+const directoryOf = (base: string, service: string): string => `${base}/${service}`;
+
+function* emptied(items: readonly Item[], base: string): Iterable<string> {
+  for (const { change, result } of items) {
+    if (result?.ok !== true) continue;
+    if (change.action === 'deregister') yield directoryOf(base, change.instance.service);
+    if (change.action === 'update' && change.previous.service !== change.instance.service)
+      yield directoryOf(base, change.previous.service);
+  }
+}
+
+const contended = ({ change }: Item): RegistryError =>
+  new RegistryError('conflict', `${change.instance.id} is being written by someone else too; stop the other writer`);
+
+const tooLarge = ({ change }: Item): RegistryError =>
+  new RegistryError(
+    'too-large',
+    `${change.instance.id} is over the 1 MiB that ZooKeeper takes at once; use less metadata`,
+  );
