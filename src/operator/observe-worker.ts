@@ -1,0 +1,88 @@
+import type { Change } from '../mirror/change.ts';
+import type { CreateOptions } from '../registries/create.ts';
+import type { RegistryError } from '../registries/error.ts';
+import type { ChangeResult } from '../registries/registry.ts';
+import { type Log, logChange } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Totals } from './outcomes.ts';
+import type { Link, RegistryWorker } from './registry-worker.ts';
+
+const RESULTS = { done: 'success', retry: 'requeue_after', error: 'error' } as const;
+
+/** Ends of a watch that ask for no other one. */
+const ENDS: ReadonlySet<string> = new Set(['aborted', 'closed', 'unsupported']);
+
+/** Metrics of the calls of one registry. A watch is no request: its hints and ends are counted. */
+export function observeRequests(registry: string, metrics: Metrics): NonNullable<CreateOptions['observe']> {
+  return ({ operation, outcome, durationMs }) => {
+    if (operation !== 'watch') metrics.observeRegistryRequest(registry, operation, durationMs);
+    else if (outcome === 'ok') metrics.observeHint(registry);
+    else if (!ENDS.has(outcome)) metrics.observeRegistryWatchRestart(registry, outcome);
+  };
+}
+
+/** Logs and metrics of one registry at work. */
+export function observeWorker({
+  id: registry,
+  log,
+  metrics,
+}: {
+  readonly id: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}) {
+  return {
+    onWritten(change: Change, result: ChangeResult, durationMs: number): void {
+      metrics.observeWrite(registry, change.action, result.ok ? 'success' : result.error.code);
+      logChange(log, { registry, change, durationMs, ...(result.ok ? {} : { error: result.error.code }) });
+    },
+    onBatch: (size: number): void => metrics.observeBatch(registry, size),
+    onLink(link: Link): void {
+      if (link.state === 'up') log.info({ registry, version: link.version }, 'the registry answers');
+      if (link.state === 'down')
+        log.warn(
+          { registry, error: link.error.code, why: link.error.message },
+          'the registry cannot be used; it is asked once a second',
+        );
+    },
+    onBlind: (error: RegistryError): void =>
+      log.info(
+        { registry, error: error.code, why: error.message },
+        'the registry cannot be watched now; until it can, the audit alone finds what others change',
+      ),
+    timing: {
+      onAdd: () => metrics.observeQueueAdd(registry),
+      onError: (key: string, err: unknown) =>
+        log.error({ registry, service: key, err }, 'a reconcile failed by a defect; it is tried again'),
+      onTiming({ waitedMs, ranMs, end }: { waitedMs: number; ranMs: number; end: 'done' | 'retry' | 'error' }) {
+        metrics.observeQueueWait(registry, waitedMs);
+        metrics.observeQueueWork(registry, ranMs);
+        metrics.observeReconcile(registry, RESULTS[end], ranMs);
+        if (end !== 'done') metrics.observeQueueRetry(registry);
+      },
+    },
+    /** Returns the function that ends it. */
+    track(worker: RegistryWorker, totals: () => Totals): () => void {
+      const endQueue = metrics.trackQueue(registry, () => {
+        const unfinished = worker.queue.unfinishedMs();
+        return {
+          depth: worker.queue.depth,
+          unfinishedWorkMs: unfinished.reduce((sum, ms) => sum + ms, 0),
+          longestRunningMs: Math.max(0, ...unfinished),
+          activeWorkers: worker.queue.running,
+          maxConcurrent: worker.queue.concurrency,
+        };
+      });
+      const endRegistry = metrics.trackRegistry(registry, () => ({
+        up: worker.link.state === 'up',
+        desired: totals().desired,
+        registered: totals().standing,
+        owned: worker.ledger.size,
+      }));
+      return () => {
+        endQueue();
+        endRegistry();
+      };
+    },
+  };
+}

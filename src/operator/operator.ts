@@ -1,0 +1,288 @@
+import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
+import { type Clock, pause } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { KubeClient } from '../kubernetes/client.ts';
+import { createEventRecorder } from '../kubernetes/events.ts';
+import { ensureFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
+import { createStatusWriter } from '../kubernetes/status-writer.ts';
+import type { Instance } from '../mirror/instance.ts';
+import { referencedRegistry, registryId } from '../mirror/selection.ts';
+import { registrationId } from '../mirror/view.ts';
+import { createRegistry } from '../registries/create.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { proofsFor } from './absence.ts';
+import { createCaches, findRegistration, findRegistry, registrationsOf } from './caches.ts';
+import { watchCluster } from './cluster.ts';
+import { hasCredentials, readCredentials } from './credentials.ts';
+import { createFinalization } from './finalization.ts';
+import type { Surroundings } from './gather.ts';
+import { observeRequests, observeWorker } from './observe-worker.ts';
+import { createOutcomes } from './outcomes.ts';
+import { type Summary, shortId, shortName, snapshotOf, summarise } from './overview.ts';
+import { createPropagation } from './propagation.ts';
+import { readyEvents } from './ready-events.ts';
+import { createReconciler } from './reconciler.ts';
+import { createRegistrySet } from './registry-set.ts';
+import { openRegistryWorker, type RegistryWorker } from './registry-worker.ts';
+import { createStatuses, targetOf } from './statuses.ts';
+import { createTriggers } from './triggers.ts';
+import { createUnreadable } from './unreadable.ts';
+
+export interface OperatorOptions {
+  readonly config: Pick<Config, 'clusterName' | 'endpointsSource' | 'operatorNamespace' | 'credentialsDirectory'>;
+  readonly client: KubeClient;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+export interface Operator {
+  /** The caches are complete. A registry that is down changes nothing about it. */
+  ready(): boolean;
+  /** No reconcile is stuck. */
+  live(): boolean;
+  /** Of a Memory registry: `name` of a ClusterRegistry, `namespace/name` of a Registry. */
+  registrySnapshot(name: string): readonly Instance[] | undefined;
+  summary(): Summary;
+  /** Resolves after the signal aborted and what was in flight has its answer, or DRAIN_MS later. Deregisters nothing. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const DRAIN_MS = 9_000;
+/** Longer than any registry may take by its time-outs (300 s at most). */
+const STUCK_MS = 900_000;
+const SECRETS_MS = 10_000;
+
+/** The four verbs strung together: caches → triggers → queue → reconcile → writer → status. */
+export function openOperator({ config, client, log, metrics, clock, random }: OperatorOptions): Operator {
+  const { clusterName: cluster } = config;
+  const { caches, writers } = createCaches();
+  const surroundings: Surroundings = {
+    cluster,
+    caches,
+    reservedNamespaces: new Set(['kube-system', config.operatorNamespace]),
+    isUnreadable: (id) => unreadable.has(id),
+  };
+  const now = () => new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+  const unreadable = createUnreadable(now);
+  const outcomes = createOutcomes();
+  const propagation = createPropagation({
+    clock,
+    wallNow: Date.now,
+    observe: (id, source, lagMs) => metrics.observePropagation(shortId(id), source, lagMs),
+  });
+  const watching = new AbortController();
+  const writing = new AbortController();
+  let started = false;
+
+  const sources = {
+    client,
+    ...(config.credentialsDirectory !== undefined && { directory: config.credentialsDirectory }),
+  };
+  const registries = createRegistrySet({
+    clock,
+    signal: watching.signal,
+    find: (id) => findRegistry(caches, id),
+    credentials: (object, signal) => readCredentials(sources, object, signal),
+    create: (object, secrets) =>
+      createRegistry(object.spec, secrets, {
+        clock,
+        name: shortName(object),
+        // The work queue backs off by itself, for each key.
+        retry: false,
+        observe: observeRequests(shortName(object), metrics),
+      }),
+    open: openWorker,
+    onChange: touchRegistry,
+    onReconfigured: (worker) => reconciler.lookAtAll(worker),
+    onError: (id, err) => log.error({ registry: id, err }, 'the registry could not be brought in line with its object'),
+  });
+
+  const statuses = createStatuses({
+    surroundings,
+    registries,
+    outcomes,
+    isCatchingUp: (id) => reconciler.isCatchingUp(id),
+    unreadable,
+    now,
+  });
+  const events = createEventRecorder({ client, clock, log, instance: `roster-${cluster}` });
+  const statusWriter = createStatusWriter({
+    client,
+    clock,
+    log,
+    desired: statuses.desired,
+    onWrite({ update, ok }) {
+      if (!ok) return;
+      metrics.observeStatusWrite(update.resource.kind);
+      for (const { type, reason, message } of readyEvents(update)) events.record(update, type, reason, message);
+    },
+  });
+  const touch = (id: string) => {
+    if (started) statusWriter.mark(id);
+  };
+  const finalization = createFinalization({
+    clock,
+    find: (id) => findRegistration(caches, id).object,
+    registryOf: (id) => ({ exists: findRegistry(caches, id) !== undefined, worker: registries.get(id)?.worker }),
+    async hold(registration) {
+      await ensureFinalizer(client, targetOf(registration), writing.signal);
+    },
+    release: (registration) => removeFinalizer(client, targetOf(registration), writing.signal),
+    onAbandoned(registration, entries, why) {
+      const message = `let go although ${why}: ${entries} entries are left in ${referencedRegistry(registration)}`;
+      events.record(targetOf(registration), 'Warning', 'EntriesLeftBehind', message);
+      log.warn(
+        { registration: registrationId(registration), entries, reason: why },
+        'a registration was let go with its entries left behind',
+      );
+    },
+    onError: (id, err) =>
+      log.warn({ registration: id, err }, 'the finalizer could not be set or removed; it is tried again'),
+  });
+  const triggers = createTriggers({
+    caches,
+    emptied: writers.emptied,
+    propagation,
+    workers: () => (started ? registries.workers() : []),
+    touch(id) {
+      touch(id);
+      if (started) finalization.look(id);
+    },
+  });
+  const reconciler = createReconciler({
+    surroundings,
+    registries,
+    outcomes,
+    propagation,
+    absences: proofsFor({ client, clock, log, caches, writers, signal: writing.signal }),
+    touch,
+    touchRegistry,
+    finalize: (id) => finalization.look(id),
+  });
+
+  function touchRegistry(id: string): void {
+    touch(id);
+    for (const registration of registrationsOf(caches, id)) {
+      touch(registrationId(registration));
+      if (started && registration.metadata.deletionTimestamp !== undefined)
+        finalization.look(registrationId(registration));
+    }
+  }
+
+  function openWorker(object: RegistryObject, registry: ReturnType<typeof createRegistry>): RegistryWorker {
+    const id = registryId(object);
+    reconciler.startOver(id);
+    const observer = observeWorker({ id: shortName(object), log, metrics });
+    const worker = openRegistryWorker({
+      id,
+      cluster,
+      registry,
+      clock,
+      random,
+      auditMs: () => (findRegistry(caches, id) ?? object).spec.audit.intervalSeconds * 1_000,
+      reconcile: (owner) => reconciler.reconcile(worker, owner),
+      onListed(owners) {
+        if (owners === undefined) reconciler.lookAtAll(worker);
+        for (const owner of owners ?? []) worker.queue.add(owner);
+        if (owners !== undefined && owners.length > 0)
+          log.info({ registry: shortName(object), services: owners.length }, 'entries changed behind our back');
+        touch(id);
+      },
+      onLink(link) {
+        observer.onLink(link);
+        touchRegistry(id);
+      },
+      onBlind: observer.onBlind,
+      onWritten: observer.onWritten,
+      onBatch: observer.onBatch,
+      onClosed: () => endObserving(),
+      timing: observer.timing,
+    });
+    const endObserving = observer.track(worker, () => outcomes.totals(id));
+    return worker;
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    const reflectors = watchCluster({
+      client,
+      clock,
+      random,
+      log,
+      writers,
+      triggers,
+      source: config.endpointsSource,
+      onMalformed(resource, object) {
+        if (unreadable.note(resource, object)) touch(`${resource.kind}/${object.key}`);
+      },
+      onSettled: (id) => unreadable.clear(id),
+      onRead(resource, what) {
+        if (what === 'list') metrics.observeList(resource.name);
+        else metrics.observeWatchRestart(resource.name, what);
+      },
+      onRegistry: (id) => void (started && registries.sync(id)),
+      signal: watching.signal,
+    });
+    try {
+      await start(signal);
+      await rereadSecrets(signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      await stop();
+      await reflectors;
+    }
+  }
+
+  async function start(signal: AbortSignal): Promise<void> {
+    const { emptied: _, ...stores } = caches;
+    await Promise.all(Object.values(stores).map((store) => store.whenSynced(signal)));
+    started = true;
+    log.info({ services: caches.services.size, slices: caches.slices.size }, 'the caches are complete');
+    const objects: RegistryObject[] = [...caches.clusterRegistries.all(), ...caches.registries.all()];
+    const registrations: Registration[] = [
+      ...caches.serviceRegistrations.all(),
+      ...caches.clusterServiceRegistrations.all(),
+    ];
+    for (const registration of registrations) {
+      touch(registrationId(registration));
+      finalization.look(registrationId(registration));
+    }
+    await Promise.all(objects.map((object) => registries.sync(registryId(object))));
+  }
+
+  /** Neither Secrets nor files are watched: those that registries name are read again, and a changed one makes a new client. */
+  async function rereadSecrets(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await pause(clock, SECRETS_MS, signal);
+      if (signal.aborted) return;
+      const named = [...registries.ids()].filter((id) => {
+        const slot = registries.get(id);
+        return slot !== undefined && hasCredentials(slot.object);
+      });
+      await Promise.all(named.map((id) => registries.sync(id)));
+    }
+  }
+
+  async function stop(): Promise<void> {
+    finalization.stop();
+    const deadline = AbortSignal.timeout(DRAIN_MS);
+    await registries.drain(deadline);
+    watching.abort();
+    await statusWriter.drain(deadline);
+    await events.drain(deadline);
+    statusWriter.stop();
+    writing.abort();
+    await registries.close();
+  }
+
+  return {
+    ready: () => started,
+    live: () => registries.workers().every(({ queue }) => queue.unfinishedMs().every((ms) => ms < STUCK_MS)),
+    registrySnapshot: (name) => snapshotOf(registries, name),
+    summary: () => summarise(caches, registries, outcomes),
+    run,
+  };
+}

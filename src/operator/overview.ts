@@ -1,0 +1,53 @@
+import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
+import type { Instance } from '../mirror/instance.ts';
+import type { Caches } from './caches.ts';
+import type { Outcomes } from './outcomes.ts';
+import type { RegistrySet } from './registry-set.ts';
+
+/** What the operator shows of itself over HTTP. */
+
+export interface Summary {
+  readonly registries: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly up: boolean;
+    readonly desired: number;
+    readonly registered: number;
+    readonly owned: number;
+  }[];
+  readonly registrations: { readonly total: number; readonly ready: number };
+}
+
+export function summarise(caches: Caches, registries: RegistrySet, outcomes: Outcomes): Summary {
+  return {
+    registries: [...registries.ids()].flatMap((id) => {
+      const slot = registries.get(id);
+      if (slot === undefined) return [];
+      const { desired, standing } = outcomes.totals(id);
+      const { object, worker } = slot;
+      const up = worker?.link.state === 'up';
+      const owned = worker?.ledger.size ?? 0;
+      return [{ name: shortName(object), type: object.spec.type, up, desired, registered: standing, owned }];
+    }),
+    registrations: readiness([...caches.serviceRegistrations.all(), ...caches.clusterServiceRegistrations.all()]),
+  };
+}
+
+function readiness(registrations: readonly Registration[]): Summary['registrations'] {
+  const ready = registrations.filter(({ status }) =>
+    status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True'),
+  );
+  return { total: registrations.length, ready: ready.length };
+}
+
+export function snapshotOf(registries: RegistrySet, name: string): readonly Instance[] | undefined {
+  const id = name.includes('/') ? `Registry/${name}` : `ClusterRegistry/${name}`;
+  return registries.get(id)?.worker?.registry.snapshot?.();
+}
+
+/** As people write it: `name`, or `namespace/name` for a namespaced Registry. */
+export const shortName = ({ metadata }: RegistryObject): string =>
+  metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
+
+/** The same of an id: `ClusterRegistry/consul` → `consul`, `Registry/shop/consul` → `shop/consul`. */
+export const shortId = (id: string): string => id.slice(id.indexOf('/') + 1);

@@ -1,0 +1,27 @@
+import type { StatusUpdate } from '../kubernetes/status-writer.ts';
+
+export interface ReadyEvent {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
+interface Summarised {
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** An event when `Ready` changed its status or reason, and only then: events tell of transitions, conditions of states. */
+export function readyEvents({ current, status }: Pick<StatusUpdate, 'current' | 'status'>): readonly ReadyEvent[] {
+  const [before, after] = [readyOf(current), readyOf(status)];
+  if (after === undefined || (before?.status === after.status && before.reason === after.reason)) return [];
+  const type = after.status === 'False' || after.reason === 'RegistryUnreachable' ? 'Warning' : 'Normal';
+  return [{ type, reason: after.reason, message: after.message }];
+}
+
+function readyOf(status: unknown): Summarised | undefined {
+  if (typeof status !== 'object' || status === null || !('conditions' in status) || !Array.isArray(status.conditions))
+    return undefined;
+  return status.conditions.find((condition: { type?: unknown }) => condition.type === 'Ready');
+}

@@ -1,0 +1,167 @@
+import type { ObjectKey } from '../api/core.ts';
+import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
+import type { Resource } from '../kubernetes/resources.ts';
+import * as resources from '../kubernetes/resources.ts';
+import type { StatusUpdate } from '../kubernetes/status-writer.ts';
+import { registryStatus } from '../mirror/registry-status.ts';
+import { referencedRegistry } from '../mirror/selection.ts';
+import { type RegistryState, registrationStatus, type ServiceFacts } from '../mirror/status.ts';
+import { registrationId } from '../mirror/view.ts';
+import { findRegistration, findRegistry, keyOf } from './caches.ts';
+import { coveringOf, type Surroundings } from './gather.ts';
+import type { Outcomes } from './outcomes.ts';
+import { generationOf } from './reconcile.ts';
+import { refusalOf } from './refusal.ts';
+import type { RegistrySet, RegistrySlot } from './registry-set.ts';
+import type { Unreadable } from './unreadable.ts';
+
+/** What each status should say now, computed when it is written: however often a status is marked, it costs one computation. */
+export interface StatusesOptions {
+  readonly surroundings: Surroundings;
+  readonly registries: Pick<RegistrySet, 'get'>;
+  readonly outcomes: Outcomes;
+  /** The registry was not read, or not every Service looked at, since this process started. */
+  isCatchingUp(registry: string): boolean;
+  readonly unreadable: Pick<Unreadable, 'status'>;
+  /** RFC 3339. */
+  readonly now: () => string;
+}
+
+/** Of objects that may come moments later in the same `kubectl apply`: not worth alarming anybody in the meantime. */
+const MAY_COME: ReadonlySet<string> = new Set([
+  'ServiceNotFound',
+  'RegistryNotFound',
+  'PortNotFound',
+  'SecretNotFound',
+]);
+
+export function createStatuses({ surroundings, registries, outcomes, isCatchingUp, unreadable, now }: StatusesOptions) {
+  const { caches } = surroundings;
+
+  /** By the id of a registration or registry; undefined when there is nothing to say. */
+  function desired(id: string): StatusUpdate | undefined {
+    const invalid = unreadable.status(id);
+    if (invalid !== undefined) return invalid;
+    if (id.startsWith('Registry/') || id.startsWith('ClusterRegistry/')) return ofRegistry(id);
+    const { object } = findRegistration(caches, id);
+    return object === undefined || object.metadata.deletionTimestamp !== undefined ? undefined : ofRegistration(object);
+  }
+
+  function ofRegistration(registration: Registration): StatusUpdate | undefined {
+    const registryId = referencedRegistry(registration);
+    const registry = findRegistry(caches, registryId);
+    const slot = registries.get(registryId);
+    const namespace = caches.namespaces.get(registration.metadata.namespace ?? '');
+    if (isAnswered(registration) && registry !== undefined && isCatchingUp(registryId)) return undefined;
+    const refusal = refusalOf(registration, registry, namespace) ?? unusable(slot);
+    const services = registry === undefined ? [] : servicesOf(registration, registry, slot);
+    const covered = services.reduce((total, { registered }) => total + registered, 0);
+    const status = registrationStatus({
+      registration,
+      ...(refusal === undefined ? {} : { problem: { reason: refusal.code, message: refusal.message } }),
+      registry: stateOf(slot),
+      services,
+      strays: (slot?.worker?.ledger.countOf(registrationId(registration)) ?? 0) - covered,
+      now: now(),
+    });
+    return update(registration, status);
+  }
+
+  function servicesOf(
+    registration: Registration,
+    registry: RegistryObject,
+    slot: RegistrySlot | undefined,
+  ): readonly ServiceFacts[] {
+    const id = registrationId(registration);
+    return matched(registration, registry).map((owner) => {
+      const said = outcomes.get(id, owner);
+      const current =
+        said?.uid === registration.metadata.uid &&
+        said.generation >= generationOf(registration) &&
+        sameRequest(said.reconcileAt, registration);
+      const standing = (slot?.worker?.ledger.owned(owner) ?? []).filter(({ marks }) => marks.registration === id);
+      return {
+        owner,
+        ...(current ? { outcome: said } : {}),
+        registered: standing.length,
+        healthy: standing.filter(({ health }) => health === 'healthy').length,
+      };
+    });
+  }
+
+  /** The Services that the registration covers, after precedence. */
+  function matched(registration: Registration, registry: RegistryObject): readonly ObjectKey[] {
+    const { namespace } = registration.metadata;
+    if (registration.kind === 'ServiceRegistration' && registration.spec.serviceRef !== undefined) {
+      return [`${namespace}/${registration.spec.serviceRef.name}`];
+    }
+    const services = namespace === undefined ? [...caches.services.all()] : caches.services.by('namespace', namespace);
+    return services.map(keyOf).filter((owner) => coveringOf(surroundings, registry, owner).includes(registration));
+  }
+
+  function ofRegistry(id: string): StatusUpdate | undefined {
+    const registry = findRegistry(caches, id);
+    if (registry === undefined || registry.metadata.deletionTimestamp !== undefined) return undefined;
+    const slot = registries.get(id);
+    const link = slot?.worker?.link ?? { state: 'opening' as const };
+    if (isAnswered(registry) && link.state === 'opening' && slot?.problem === undefined) return undefined;
+    const status = registryStatus({
+      registry,
+      ...(slot?.problem === undefined ? {} : { problem: slot.problem }),
+      link:
+        link.state === 'down'
+          ? {
+              state: 'down',
+              message: link.error.message,
+              needsPerson: link.error.code === 'unauthorized' || link.error.code === 'forbidden',
+            }
+          : link,
+      ...(slot?.worker?.ledger.loaded === true ? { owned: slot.worker.ledger.size } : {}),
+      now: now(),
+    });
+    return update(registry, status);
+  }
+
+  return { desired, matched };
+}
+
+/** An earlier process has answered this very spec: what it said stands until more is known than it knew. */
+const isAnswered = ({ metadata, status }: Registration | RegistryObject): boolean =>
+  status?.conditions !== undefined && status.observedGeneration === metadata.generation;
+
+const sameRequest = (handled: string | undefined, { metadata }: Registration): boolean =>
+  handled === metadata.annotations['roster.dev/reconcile-at'];
+
+/** A registry that this version cannot serve at all refuses its registrations; any other trouble of it only delays them. */
+function unusable(slot: RegistrySlot | undefined) {
+  const { problem, worker } = slot ?? {};
+  if (problem?.reason !== 'NotYetSupported' || worker !== undefined) return undefined;
+  return { code: 'NotYetSupported', message: problem.message } as const;
+}
+
+function stateOf(slot: RegistrySlot | undefined): RegistryState {
+  const link = slot?.worker?.link;
+  if (link === undefined)
+    return slot?.problem ? { state: 'down', message: slot.problem.message } : { state: 'opening' };
+  return link.state === 'down' ? { state: 'down', message: link.error.message } : link;
+}
+
+const RESOURCES: Readonly<Record<(Registration | RegistryObject)['kind'], Resource>> = {
+  ServiceRegistration: resources.serviceRegistrations,
+  ClusterServiceRegistration: resources.clusterServiceRegistrations,
+  Registry: resources.registries,
+  ClusterRegistry: resources.clusterRegistries,
+};
+
+export function targetOf({ kind, metadata }: Registration | RegistryObject) {
+  const { name, uid, namespace } = metadata;
+  return { resource: RESOURCES[kind], name, uid, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+function update(object: Registration | RegistryObject, status: object): StatusUpdate {
+  const conditions = 'conditions' in status && Array.isArray(status.conditions) ? status.conditions : [];
+  const ready: { status?: string; reason?: string } = conditions.find(({ type }) => type === 'Ready') ?? {};
+  const settled = ready.status === 'True' || (ready.status === 'False' && !MAY_COME.has(ready.reason ?? ''));
+  const { resourceVersion } = object.metadata;
+  return { ...targetOf(object), resourceVersion, current: object.status, status: { ...status }, settled };
+}
