@@ -1,0 +1,150 @@
+import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Socket,
+  type Server as TcpServer,
+} from 'node:net';
+import { onFreePorts } from '../servers/process.ts';
+import type { Link } from './harness.ts';
+
+export type NacosLink = Omit<Link, 'open'> & {
+  /** Of the HTTP side; gRPC is 1,000 above it. */
+  readonly address: string;
+  /** Asks and answers of the HTTP side that wrote an entry. */
+  writes(): number;
+  close(): Promise<void>;
+};
+
+/**
+ * Both connections to Nacos, in the middle of which things can go wrong. The answers that are damaged are those to writes of persistent entries,
+ * which go over HTTP; what is read before passes. `target` is the HTTP port of the server, on loopback. `grpc`: false where its gRPC port is closed.
+ */
+export async function openNacosLink(target: number, sides: { readonly grpc?: boolean } = {}): Promise<NacosLink> {
+  const sockets = new Set<Socket>();
+  const held = new Set<() => void>();
+  const agent = new Agent({ keepAlive: true });
+  let frozen = false;
+  let damage: 'none' | 'cut' | 'truncate' = 'none';
+  let writes = 0;
+
+  const whenThawed = (run: () => void): void => {
+    if (frozen) held.add(run);
+    else run();
+  };
+  const track = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket)).on('error', () => {});
+  };
+
+  const pass = (asked: IncomingMessage, answer: ServerResponse, body: Buffer): void => {
+    const { method, url, headers } = asked;
+    const isWrite = method !== 'GET' && url?.includes('/ns/instance') === true;
+    const sent = request(
+      { host: '127.0.0.1', port: target, method, path: url, headers, agent },
+      async (got: IncomingMessage) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of got) chunks.push(chunk);
+        const whole = Buffer.concat(chunks);
+        if (isWrite) writes++;
+        whenThawed(() => {
+          if (!isWrite || damage === 'none') {
+            answer.writeHead(got.statusCode ?? 502, got.headers).end(whole);
+            return;
+          }
+          // The server answers, so it has done what it was asked.
+          const cutOff = damage === 'truncate';
+          damage = 'none';
+          if (!cutOff) return void asked.socket.resetAndDestroy();
+          answer.writeHead(200, { 'content-length': String(whole.length) });
+          answer.write(whole.subarray(0, 1), () => asked.socket.destroy());
+        });
+      },
+    );
+    sent.once('error', () => asked.socket.destroy()).end(body);
+  };
+  const web = createServer(async (asked, answer) => {
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of asked) chunks.push(chunk);
+    } catch {
+      return;
+    }
+    whenThawed(() => pass(asked, answer, Buffer.concat(chunks)));
+  }).on('connection', track);
+
+  const pairs = new Set<{ readonly client: Socket; readonly server: Socket }>();
+  const grpc = createTcpServer((client) => {
+    const server = connect(target + 1_000, '127.0.0.1');
+    const pair = { client, server };
+    track(client);
+    pairs.add(pair);
+    const end = () => {
+      pairs.delete(pair);
+      client.destroy();
+      server.destroy();
+    };
+    for (const socket of [client, server]) socket.on('error', end).on('close', end);
+    client.pipe(server);
+    server.pipe(client);
+    if (frozen) stall(pair);
+  });
+
+  const port = await onFreePorts(
+    ['web'],
+    async (ports) => {
+      await listen(web, ports.web);
+      if (sides.grpc !== false) await listen(grpc, ports.web + 1_000);
+      return ports.web;
+    },
+    [1_000],
+  );
+
+  return {
+    address: `http://127.0.0.1:${port}`,
+    oneByOne: true,
+    writes: () => writes,
+    freeze() {
+      frozen = true;
+      for (const pair of pairs) stall(pair);
+    },
+    cutNextAnswer() {
+      damage = 'cut';
+    },
+    truncateNextAnswer() {
+      damage = 'truncate';
+    },
+    heal() {
+      frozen = false;
+      damage = 'none';
+      for (const { client, server } of pairs) {
+        client.pipe(server);
+        server.pipe(client);
+      }
+      for (const run of held) run();
+      held.clear();
+    },
+    connections: () => sockets.size,
+    async close() {
+      agent.destroy();
+      for (const { server } of pairs) server.destroy();
+      for (const socket of sockets) socket.destroy();
+      await Promise.all([web, grpc].map((server) => new Promise((resolve) => server.close(resolve))));
+    },
+  };
+}
+
+function stall({ client, server }: { readonly client: Socket; readonly server: Socket }): void {
+  client.unpipe().pause();
+  server.unpipe().pause();
+}
+
+/** A file of which only some tests are run may never come to close it. */
+async function listen(server: Server | TcpServer, port: number): Promise<AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return server.unref().address() as AddressInfo;
+}
