@@ -23,7 +23,7 @@ const PARTS: readonly (readonly [part: string, files: RegExp, mayImport: readonl
   ],
   ['layers', /^registries\/layers\//, ['contract', 'mirror', 'clock']],
   ['library', /^library\.ts$/, ['factory', 'contract', 'layers', 'mirror', 'api']],
-  ['contract', /^registries\/(registry|error|unclaimed|tls|window)\.ts$/, ['mirror']],
+  ['contract', /^registries\/(registry|error|claim|unclaimed|tls|window)\.ts$/, ['mirror']],
   ['memory', /^registries\/memory(-\w+)?\.ts$/, ['contract', 'mirror', 'clock']],
   ['consul', /^registries\/consul\//, ['contract', 'mirror', 'clock']],
   ['etcd', /^registries\/etcd\//, ['contract', 'mirror', 'clock']],

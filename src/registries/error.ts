@@ -5,6 +5,7 @@
  * unreachable: no connection, so nothing was written, or a connection that broke before the answer (then with `ambiguous`).
  * timeout: no answer in time, so it may have been written.
  * protocol: the answer was not one of this registry. unavailable: the server says that it cannot serve now (no leader, 5xx).
+ * owned: another operator writes for this cluster name here. fenced: what this client claimed has been claimed anew, or is gone; nothing was written.
  * aborted: by the caller's signal. closed: used after close. unsupported: the registry has no such operation.
  */
 export type RegistryErrorCode =
@@ -19,6 +20,8 @@ export type RegistryErrorCode =
   | 'timeout'
   | 'protocol'
   | 'unavailable'
+  | 'owned'
+  | 'fenced'
   | 'aborted'
   | 'closed'
   | 'unsupported';

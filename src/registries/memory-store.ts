@@ -26,6 +26,8 @@ export interface MemoryStore {
   end(holder: Holder): void;
   pair(service: string, key: string): string | undefined;
   writePair(service: string, key: string, value: string | undefined, writer: Holder): void;
+  /** By cluster: who claimed it last. Each claim is another object. */
+  readonly claims: Map<string, { readonly owner: string }>;
   /** The returned function ends it. */
   listen(listener: Listener): () => void;
 }
@@ -42,6 +44,7 @@ export function storeOf(entries: Map<string, Instance>, clock: Clock): MemorySto
 function createStore(entries: Map<string, Instance>, clock: Clock): MemoryStore {
   const holders = new Map<string, Holder>();
   const pairs = new Map<string, string>();
+  const claims = new Map<string, { readonly owner: string }>();
   const listeners = new Set<Listener>();
   let writer: Holder | undefined;
   let cancelReaping: (() => void) | undefined;
@@ -103,6 +106,7 @@ function createStore(entries: Map<string, Instance>, clock: Clock): MemoryStore 
       else pairs.set(id, value);
       as(holder, () => tell({ kind: 'pair', service, key }));
     },
+    claims,
     listen(listener) {
       listeners.add(listener);
       scheduleReaping();

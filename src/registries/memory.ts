@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import type { Change } from '../mirror/change.ts';
 import { type Instance, sameInstance } from '../mirror/instance.ts';
+import { assertClaim, fencedOff, mayReplace, ownedByAnother } from './claim.ts';
 import { RegistryError } from './error.ts';
 import { type Holder, storeOf } from './memory-store.ts';
 import { openWatches } from './memory-watch.ts';
@@ -36,7 +37,11 @@ export function openMemory(settings: MemorySettings = {}): MemoryRegistry {
   const store = storeOf(settings.entries ?? new Map<string, Instance>(), settings.clock ?? systemClock);
   const me: Holder = { ttlMs };
   const watches = openWatches(store, me);
+  const claimed = new Map<string, { readonly owner: string }>();
   let closed = false;
+
+  const isFencedOff = (cluster: string): boolean =>
+    claimed.has(cluster) && claimed.get(cluster) !== store.claims.get(cluster);
 
   const usable = (operation: string, signal: AbortSignal) => {
     if (closed) throw new RegistryError('closed', `${operation} was called after the Memory registry was closed`);
@@ -57,6 +62,7 @@ export function openMemory(settings: MemorySettings = {}): MemoryRegistry {
 
   const refusal = ({ action, instance }: Change): RegistryError | undefined => {
     const { id, marks } = instance;
+    if (isFencedOff(marks.cluster)) return fencedOff('apply', marks.cluster);
     const standing = store.standing().get(id);
     const foreign = standing !== undefined && standing.marks.cluster !== marks.cluster;
     if (action === 'deregister') return undefined;
@@ -102,7 +108,7 @@ export function openMemory(settings: MemorySettings = {}): MemoryRegistry {
   };
 
   return {
-    capabilities: { batchSize: 1_000, leased: true, watch: true, kv: true },
+    capabilities: { batchSize: 1_000, leased: true, watch: true, kv: true, fenced: true },
     normalise,
     async apply(changes, signal) {
       usable('apply', signal);
@@ -121,8 +127,18 @@ export function openMemory(settings: MemorySettings = {}): MemoryRegistry {
       usable('discover', signal);
       return [...store.standing().values()].filter((instance) => instance.service === service).map(seen);
     },
+    async claim(claim, signal) {
+      usable('claim', signal);
+      assertClaim(claim);
+      const standing = store.claims.get(claim.cluster)?.owner;
+      if (standing !== undefined && !mayReplace(claim, standing)) throw ownedByAnother(claim, standing);
+      const record = { owner: claim.owner };
+      store.claims.set(claim.cluster, record);
+      claimed.set(claim.cluster, record);
+    },
     async check(signal) {
       usable('check', signal);
+      for (const cluster of claimed.keys()) if (isFencedOff(cluster)) throw fencedOff('check', cluster);
       return { version: 'embedded' };
     },
     async watch(scope, onHint, signal) {

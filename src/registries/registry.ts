@@ -13,6 +13,20 @@ export interface Capabilities {
   readonly watch: boolean;
   /** Where false, the operations of `kv` reject with `unsupported`. */
   readonly kv: boolean;
+  /** Every batch of `apply` is compared with the claim by the server itself. Where false, `claim` only tells two operators apart, or is `unsupported`. */
+  readonly fenced: boolean;
+}
+
+/** Who writes the entries of a cluster from now on. */
+export interface Claim {
+  readonly cluster: string;
+  /**
+   * The operator: the same text for all its replicas and after each restart, another one for every other operator, even one that gives its cluster the
+   * same name. 1 to 200 of the characters a-z, A-Z, 0-9, `-`, `_`, `.`, `/` and `:`.
+   */
+  readonly owner: string;
+  /** The record of this owner may be replaced too: somebody has decided so. */
+  readonly adopt?: string;
 }
 
 /** What is watched: every entry with the mark of a cluster, or what consumers of one service name get, whoever wrote it. */
@@ -57,6 +71,11 @@ export type Normalised =
  *   and one soon after each change in its scope. In the scope of a cluster the client's own acknowledged writes give none, as far as it can tell.
  *   It never resolves: it rejects with `aborted`, with `closed`, or when it can see no more; then watch again, and the first hint covers the gap.
  *   No hint comes after it has rejected.
+ * - `claim` leaves one record for the cluster beside the entries: the owner, and a term that is new with each claim. From then on this client writes
+ *   for the cluster only while that record stands (`fenced`: the server compares it with every batch, so that a client that was frozen for an hour writes
+ *   nothing over what came after it): otherwise `check` rejects, and changes fail, with `fenced`, and nothing of them was written. Claim again, and read
+ *   again. Another owner's record, unless `adopt` names it, is left as it is, and `claim` rejects with `owned`. A client that has claimed nothing
+ *   writes without comparing. The record outlives `close`, and is neither listed nor discovered.
  * - After `close`, every operation rejects with `closed`; persistent entries stay, leased ones lapse.
  *
  * Assumptions
@@ -75,7 +94,8 @@ export interface ServiceRegistry {
   discover(service: string, signal: AbortSignal): Promise<readonly Instance[]>;
   watch(scope: Scope, onHint: () => void, signal: AbortSignal): Promise<never>;
   readonly kv: KeyValue;
-  /** Resolves when the registry answers and takes our credentials. */
+  claim(claim: Claim, signal: AbortSignal): Promise<void>;
+  /** Resolves when the registry answers, takes our credentials, and still holds what this client has claimed. */
   check(signal: AbortSignal): Promise<{ readonly version: string }>;
   close(): Promise<void>;
 }

@@ -10,6 +10,10 @@ export function noKeyValue(registry: string): KeyValue {
   return { get: refused, put: refused, watch: refused };
 }
 
+/** `claim` of a registry that has no place for it. */
+export const noClaim = (registry: string): ServiceRegistry['claim'] =>
+  refuse(`${registry} has no place for a record of who writes`);
+
 const refuse = (message: string) => async (): Promise<never> => {
   throw new RegistryError('unsupported', message);
 };

@@ -94,11 +94,11 @@ async function summary(
   context: TestContext,
 ): Promise<void> {
   await using(harness.open, async (registry) => {
-    const { leased, watch, kv } = registry.capabilities;
+    const { leased, watch, kv, fenced } = registry.capabilities;
     const { version } = await registry.check(never);
     const shown: Support = {
       server: version,
-      claims: { leased, watch, kv },
+      claims: { leased, watch, kv, fenced },
       groups: ALL_GROUPS.filter((name) => tested.has(name)),
     };
     const unclaimed = Object.entries(shown.claims).flatMap(([claim, isMade]) => (isMade ? [] : [claim]));

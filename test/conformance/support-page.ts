@@ -28,6 +28,7 @@ const CLAIMS = {
   leased: 'entries that vanish with their writer (`liveness: Leased`)',
   watch: 'watch',
   kv: 'key-value pairs of a service',
+  fenced: 'batches that the server compares with the claim of their writer',
 } satisfies Record<keyof Support['claims'], string>;
 
 const BEGIN = '<!-- The support matrix is generated from docs/support.json by test/conformance/support.ts. -->\n';

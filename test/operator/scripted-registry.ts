@@ -2,7 +2,7 @@ import type { Change } from '../../src/mirror/change.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import type { ChangeResult, Scope, ServiceRegistry } from '../../src/registries/registry.ts';
-import { noKeyValue, noWatch } from '../../src/registries/unclaimed.ts';
+import { noClaim, noKeyValue, noWatch } from '../../src/registries/unclaimed.ts';
 
 type Scripted = 'check' | 'list' | 'apply';
 
@@ -84,10 +84,11 @@ export function scriptedRegistry(
     get closed() {
       return closed;
     },
-    capabilities: { batchSize: 10, leased: false, watch: watched, kv: false },
+    capabilities: { batchSize: 10, leased: false, watch: watched, kv: false, fenced: false },
     normalise: (instance) => ({ ok: true, instance }),
     apply: (changes, signal) => call('apply', signal, changes, () => changes.map((): ChangeResult => ({ ok: true }))),
     list: (_, signal) => call('list', signal, [], (): readonly Instance[] => []),
+    claim: noClaim('it'),
     check: (signal) => call('check', signal, [], () => ({ version: '1' })),
     discover: async () => [],
     watches,

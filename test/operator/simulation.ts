@@ -125,7 +125,7 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     const memory = openMemory({ entries, clock, ttlMs: TTL_MS });
     return {
       ...memory,
-      capabilities: { batchSize: 4, leased: true, watch: server.sight !== 'absent', kv: false },
+      capabilities: { batchSize: 4, leased: true, watch: server.sight !== 'absent', kv: false, fenced: true },
       watch: (_, onHint, signal) => watch(memory, onHint, signal),
       async apply(changes, signal) {
         server.asked += changes.length;

@@ -36,7 +36,7 @@ function stage(options: Partial<WriterOptions> & { batchSize?: number } = {}) {
     clock,
     signal: new AbortController().signal,
     registry: {
-      capabilities: { batchSize, leased: false, watch: false, kv: false },
+      capabilities: { batchSize, leased: false, watch: false, kv: false, fenced: false },
       apply(given) {
         const end = Promise.withResolvers<readonly ChangeResult[]>();
         batches.push({

@@ -31,7 +31,7 @@ export function answeringRegistry(
   return {
     asked,
     isClosed: () => closed,
-    capabilities: { batchSize: 100, leased: true, watch: true, kv: true },
+    capabilities: { batchSize: 100, leased: true, watch: true, kv: true, fenced: true },
     normalise: (instance) => ({ ok: true, instance }),
     apply: (changes, signal) =>
       ask<readonly ChangeResult[]>(
@@ -42,6 +42,7 @@ export function answeringRegistry(
       ),
     list: (_, signal) => ask('list', signal, []),
     discover: (_, signal) => ask('discover', signal, []),
+    claim: (_, signal) => ask('claim', signal, undefined),
     check: (signal) => ask('check', signal, { version: '1' }),
     watch: (_, onHint, signal) => ask('watch', signal, undefined, { onHint }).then(forever),
     kv: {

@@ -24,11 +24,12 @@ function deafRegistry(batchSize = 100): ServiceRegistry & { readonly signals: Ab
   };
   return {
     signals,
-    capabilities: { batchSize, leased: false, watch: false, kv: false },
+    capabilities: { batchSize, leased: false, watch: false, kv: false, fenced: false },
     normalise: (instance) => ({ ok: true, instance }),
     apply: (_, signal) => wait(signal),
     list: (_, signal) => wait(signal),
     discover: (_, signal) => wait(signal),
+    claim: (_, signal) => wait(signal),
     check: wait,
     watch: noWatch('it'),
     kv: noKeyValue('it'),

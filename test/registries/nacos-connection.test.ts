@@ -160,7 +160,7 @@ describe('the choice of the protocol', () => {
   it('over HTTP alone there are neither leased entries nor a watch', async () => {
     const http = fakeHttp();
     const registry = open([await serve()], http, { protocol: 'Http' });
-    assert.deepEqual(registry.capabilities, { batchSize: 256, leased: false, watch: false, kv: false });
+    assert.deepEqual(registry.capabilities, { batchSize: 256, leased: false, watch: false, kv: false, fenced: false });
     const refused = registry.normalise(leased(1));
     assert.ok(!refused.ok);
     assert.match(refused.message, /protocol/);

@@ -2,6 +2,7 @@ import { systemClock } from '../../clock.ts';
 import type { Instance } from '../../mirror/instance.ts';
 import { RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
+import { noClaim } from '../unclaimed.ts';
 import { createApply } from './apply.ts';
 import { type Call, type ConsulClient, openConsulClient } from './client.ts';
 import type { Access } from './connection.ts';
@@ -69,11 +70,12 @@ export function openConsulRegistry(settings: ConsulSettings): ServiceRegistry {
     standingOf(cluster).refresh(() => readOwned(client, leases, cluster, signal));
 
   return {
-    capabilities: { batchSize: 128, leased: true, watch: true, kv: true },
+    capabilities: { batchSize: 128, leased: true, watch: true, kv: true, fenced: false },
     normalise: (instance) => normaliseFor(settings, instance),
     apply: createApply({ client, tenant, leases, standingOf, assertTenant: tenantCheck(client, tenant) }),
     list: async (cluster, signal): Promise<readonly Instance[]> => (await refresh(cluster, signal)).instances,
     discover: (service, signal) => readService(client, leases, service, signal),
+    claim: noClaim('Consul'),
     check: (signal) => check(client, signal),
     watch(scope, onHint, signal) {
       if ('service' in scope) return watcher.service(scope.service, onHint, signal);

@@ -1,6 +1,6 @@
 import type { Instance } from '../../mirror/instance.ts';
 import type { ServiceRegistry } from '../registry.ts';
-import { noKeyValue } from '../unclaimed.ts';
+import { noClaim, noKeyValue } from '../unclaimed.ts';
 import { type Access, endpointsOf } from './access.ts';
 import { createApply } from './apply.ts';
 import type { EtcdClient } from './client.ts';
@@ -68,7 +68,13 @@ export function openEtcdRegistry(settings: EtcdSettings): ServiceRegistry {
   };
 
   return {
-    capabilities: { batchSize: layout.records === 'never' ? 128 : 64, leased: true, watch: true, kv: false },
+    capabilities: {
+      batchSize: layout.records === 'never' ? 128 : 64,
+      leased: true,
+      watch: true,
+      kv: false,
+      fenced: false,
+    },
     normalise: (instance) => normaliseFor(layout, settings.leasesAll, instance),
     apply: createApply({ client, entries, leases, own, standingOf }),
     async list(cluster, signal): Promise<readonly Instance[]> {
@@ -78,6 +84,7 @@ export function openEtcdRegistry(settings: EtcdSettings): ServiceRegistry {
       return reading.instances;
     },
     discover: (service, signal) => readService(client, entries, service, leases.isHeld, signal),
+    claim: noClaim('etcd'),
     check: (signal) => check(client, entries, signal),
     watch: createWatch({ client, entries, own, requestMs: settings.requestMs }),
     kv: noKeyValue('etcd'),

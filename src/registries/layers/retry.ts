@@ -5,7 +5,7 @@ import { around, isWatch, type Operation } from './around.ts';
 
 /**
  * What is tried again, and after how many milliseconds the first time; twice that the second. `false`: the answer would be the same
- * (`invalid`, `too-large`, credentials, `protocol`), somebody must read first (`conflict`), the caller has ended it (`aborted`, `closed`), or
+ * (`invalid`, `too-large`, credentials, `owned`, `protocol`), somebody must read first (`conflict`, `fenced`), the caller has ended it (`aborted`, `closed`), or
  * has waited long enough (`timeout`).
  */
 export const RETRIED: Readonly<Record<RegistryErrorCode, number | false>> = {
@@ -20,6 +20,8 @@ export const RETRIED: Readonly<Record<RegistryErrorCode, number | false>> = {
   'not-found': false,
   'too-large': false,
   protocol: false,
+  owned: false,
+  fenced: false,
   aborted: false,
   closed: false,
   unsupported: false,

@@ -80,6 +80,7 @@ export function withRotation<R extends ServiceRegistry>(first: R): Rotation<R> {
     apply: (changes, signal) => via((to) => (inner) => to.apply(changes, inner), false)(signal),
     list: (cluster, signal) => via((to) => (inner) => to.list(cluster, inner), false)(signal),
     discover: (service, signal) => via((to) => (inner) => to.discover(service, inner), false)(signal),
+    claim: (claim, signal) => via((to) => (inner) => to.claim(claim, inner), false)(signal),
     check: (signal) => via((to) => (inner) => to.check(inner), false)(signal),
     watch: (scope, onHint, signal) => via((to) => (inner) => to.watch(scope, onHint, inner), true)(signal),
     kv: {

@@ -1,7 +1,7 @@
 import { systemClock } from '../../clock.ts';
 import { RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
-import { noKeyValue, noWatch } from '../unclaimed.ts';
+import { noClaim, noKeyValue, noWatch } from '../unclaimed.ts';
 import { createApply } from './apply.ts';
 import { openLine } from './grpc-line.ts';
 import { type NacosHttp, openNacosHttp } from './http.ts';
@@ -91,12 +91,19 @@ export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): Ser
   });
 
   return {
-    capabilities: { batchSize: 256, leased: leases !== undefined, watch: leases !== undefined, kv: false },
+    capabilities: {
+      batchSize: 256,
+      leased: leases !== undefined,
+      watch: leases !== undefined,
+      kv: false,
+      fenced: false,
+    },
     normalise: (instance) => normaliseFor(leases !== undefined, instance),
     apply: (changes, signal) => open('apply', signal, () => apply(changes, signal)),
     list: (cluster, signal) => open('list', signal, async () => readOwned(await reading(signal), cluster, signal)),
     discover: (service, signal) =>
       open('discover', signal, async () => readService(await reading(signal), service, signal)),
+    claim: noClaim('Nacos'),
     check: (signal) => open('check', signal, () => check(chosen, http, signal)),
     watch:
       leases === undefined

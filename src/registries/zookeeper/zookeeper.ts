@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../../clock.ts';
 import { RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
 import { assertPem, type TlsAccess } from '../tls.ts';
-import { noKeyValue } from '../unclaimed.ts';
+import { noClaim, noKeyValue } from '../unclaimed.ts';
 import { createApply } from './apply.ts';
 import { BATCH_CHANGES } from './batches.ts';
 import { openClient } from './client.ts';
@@ -74,7 +74,7 @@ export function openZooKeeperRegistry(settings: ZooKeeperSettings): ServiceRegis
   const reader = { client, base, layout, onServices: directories.learn };
 
   return {
-    capabilities: { batchSize: BATCH_CHANGES, leased: true, watch: true, kv: false },
+    capabilities: { batchSize: BATCH_CHANGES, leased: true, watch: true, kv: false, fenced: false },
     normalise: (instance) => normaliseFor(layout, instance),
     apply: createApply({ client, base, layout, acl: access.entries, directories, today }),
     async list(cluster, signal) {
@@ -87,6 +87,7 @@ export function openZooKeeperRegistry(settings: ZooKeeperSettings): ServiceRegis
       if (broken !== undefined) throw new RegistryError('invalid', `discover: ${broken}`);
       return readService(reader, service, signal);
     },
+    claim: noClaim('ZooKeeper'),
     async check(signal) {
       await client.call('check', exists(base), signal);
       return { version: await readServerVersion({ endpoint: client.endpoint(), tls, ms: requestMs, clock }, signal) };

@@ -1,0 +1,34 @@
+import { RegistryError } from './error.ts';
+import type { Claim } from './registry.ts';
+
+/** What every registry says and demands of claims alike. */
+
+const OWNER = /^[\w./:-]{1,200}$/;
+
+/** Throws `invalid` for an owner that could not be written everywhere. */
+export function assertClaim({ owner }: Claim): void {
+  if (OWNER.test(owner)) return;
+  const rule = '1 to 200 of the characters a-z, A-Z, 0-9, "-", "_", ".", "/" and ":"';
+  throw new RegistryError(
+    'invalid',
+    `claim: ${JSON.stringify(owner.slice(0, 200))} is no name of an owner: it has ${rule}`,
+  );
+}
+
+/** May the claim replace the record of this owner? */
+export const mayReplace = ({ owner, adopt }: Claim, standing: string): boolean =>
+  standing === owner || standing === adopt;
+
+export const ownedByAnother = ({ cluster }: Claim, standing: string): RegistryError =>
+  new RegistryError(
+    'owned',
+    `another operator (${standing}) writes here for a cluster named ${cluster}: give one of the two another --cluster-name; ` +
+      'if that one is gone for good, adopt what it left',
+    { context: { owner: standing } },
+  );
+
+export const fencedOff = (operation: string, cluster: string): RegistryError =>
+  new RegistryError(
+    'fenced',
+    `${operation}: nothing was written, since the right to write here for cluster ${cluster} was claimed anew, or its record is gone`,
+  );
