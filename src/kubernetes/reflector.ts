@@ -67,7 +67,7 @@ export async function reflect<T extends KubeObject>(options: ReflectOptions<T>):
     stallMs = 90_000,
     confirmMs = 30_000,
     watchSeconds = [300, 600],
-    backoffMs = [500, 30_000],
+    backoffMs = [500, 10_000],
   } = options;
   const backoff = createBackoff({ minMs: backoffMs[0], maxMs: backoffMs[1] }, random);
   const trouble = createTrouble({ resource, log, clock });

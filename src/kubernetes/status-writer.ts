@@ -66,7 +66,7 @@ const FIELD_MANAGER = 'roster';
 const PARALLEL = 8;
 const RETRY = { minMs: 500, maxMs: 30_000 };
 /** The cache is a few milliseconds behind, as a rule of what we have just written ourselves. */
-const AFTER_CONFLICT = { minMs: 50, maxMs: 30_000 };
+const AFTER_CONFLICT = { minMs: 50, maxMs: 5_000 };
 
 interface Slot {
   marked: boolean;
@@ -196,7 +196,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   const explain = ({ resource, namespace, name }: StatusUpdate, error: KubeError) => {
     const fields = { resource: resource.name, namespace, name, status: error.status, error: error.message };
-    if (error.status === 404) log.debug(fields, 'the object of a status is gone');
+    if (error.status === 404) log.debug(fields, 'the object of a status is not there, deciding anew');
     else if (error.status === 409) log.debug(fields, 'the object of a status has changed, deciding anew');
     else if (isLasting(error)) log.error(fields, 'the API server refuses a status');
     else if (!due(`${resource.name} ${error.status}`)) log.debug(fields, 'a status could not be written, trying again');
@@ -260,5 +260,8 @@ function uidOf(object: unknown): unknown {
   return isFields(object) && isFields(object['metadata']) ? object['metadata']['uid'] : undefined;
 }
 
-/** Trying the same again cannot help: the object is gone, or the status breaks its schema. */
-const isLasting = ({ status }: KubeError): boolean => status === 404 || status === 400 || status === 422;
+/**
+ * Trying the same again cannot help: the status breaks its schema. Not so a 404: an API server that has just started answers it for kinds
+ * that it does not serve yet, and for an object that is gone there is soon nothing to say any more.
+ */
+const isLasting = ({ status }: KubeError): boolean => status === 400 || status === 422;

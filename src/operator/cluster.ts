@@ -1,10 +1,12 @@
 import { type KubeObject, objectKey } from '../api/core.ts';
+import type { RegistryObject } from '../api/kinds.generated.ts';
 import type { Clock } from '../clock.ts';
 import { type KubeClient, KubeError } from '../kubernetes/client.ts';
 import type { Malformed } from '../kubernetes/intake.ts';
 import { type Delta, reflect } from '../kubernetes/reflector.ts';
 import type { Resource } from '../kubernetes/resources.ts';
 import * as resources from '../kubernetes/resources.ts';
+import { sameJson } from '../kubernetes/same-json.ts';
 import type { StoreWriter } from '../kubernetes/store.ts';
 import { registryId } from '../mirror/selection.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -22,6 +24,8 @@ export interface WatchOptions {
   readonly writers: CacheWriters;
   readonly triggers: Triggers;
   onRegistry(id: string): void;
+  /** The status of a registry is another one than before, whoever wrote it. */
+  onRegistryStatus(id: string): void;
   onMalformed(resource: Resource, object: Malformed): void;
   /** An object was read or is gone. */
   onSettled(id: string): void;
@@ -52,11 +56,14 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
       onMalformed: (object) => options.onMalformed(resource, object),
       onRead: (what) => options.onRead(resource, what),
     });
-  // Our own status writes come back as events, and ask for nothing.
-  const onRegistry = (delta: Delta<KubeObject & { kind: string }>) => {
-    const before = delta.type === 'applied' ? delta.previous?.metadata : undefined;
-    const { uid, generation } = delta.object.metadata;
-    if (before?.uid !== uid || before.generation !== generation) options.onRegistry(registryId(delta.object));
+  // Our own status writes come back as events, and change nothing about the registry.
+  const onRegistry = (delta: Delta<RegistryObject>) => {
+    const { object } = delta;
+    const before = delta.type === 'applied' ? delta.previous : undefined;
+    const { uid, generation } = object.metadata;
+    if (before?.metadata.uid !== uid || before.metadata.generation !== generation)
+      options.onRegistry(registryId(object));
+    else if (!sameJson(before.status, object.status)) options.onRegistryStatus(registryId(object));
   };
 
   await Promise.all([

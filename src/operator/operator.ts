@@ -223,6 +223,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
         else metrics.observeWatchRestart(resource.name, what);
       },
       onRegistry: (id) => void (started && registries.sync(id)),
+      onRegistryStatus: touch,
       signal: watching.signal,
     });
     try {

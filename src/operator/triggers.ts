@@ -1,6 +1,7 @@
 import type { EndpointSlice, Namespace, ObjectKey, Service } from '../api/core.ts';
 import type { Registration } from '../api/kinds.generated.ts';
 import type { Delta } from '../kubernetes/intake.ts';
+import { sameJson } from '../kubernetes/same-json.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
 import { type Caches, candidatesFor, keyOf, serviceOf } from './caches.ts';
@@ -71,8 +72,12 @@ export function createTriggers({ caches, emptied, propagation, workers, touch }:
     /** Gives the Services concerned to the queue of the registration's registry. */
     onRegistration(delta: Delta<Registration>): void {
       const { object } = delta;
-      if (delta.type === 'applied' && delta.previous !== undefined && !asksAnew(delta.previous, object)) return;
       const id = registrationId(object);
+      if (delta.type === 'applied' && delta.previous !== undefined && !asksAnew(delta.previous, object)) {
+        // Seen late, our own write is what the next one was compared with in vain: what stands now may not be what is meant.
+        if (!sameJson(delta.previous.status, object.status)) touch(id);
+        return;
+      }
       const registry = referencedRegistry(object);
       for (const worker of workers()) {
         if (worker.id !== registry) {
@@ -93,7 +98,7 @@ export function createTriggers({ caches, emptied, propagation, workers, touch }:
 
 export type Triggers = ReturnType<typeof createTriggers>;
 
-/** Our own status writes come back as events, and ask for nothing. */
+/** Our own status writes come back as events, and ask for no look at a Service. */
 function asksAnew(before: Registration, after: Registration): boolean {
   const [a, b] = [before.metadata, after.metadata];
   return (

@@ -141,21 +141,49 @@ test('conflicts, overload and lost answers are tried again, as late as the serve
   );
 });
 
-test('an object that is gone, and a status that the schema refuses, are not tried again until marked again', async () => {
+test('a status that the schema refuses is not tried again until marked again', async () => {
   const clock = virtualClock();
-  const { writer, writes, replies, log } = writerOf(clock, new Map([['a', 1]]));
-  replies.push({ error: new KubeError(404, 'NotFound', 'gone') }, { error: new KubeError(422, 'Invalid', 'bad') });
+  const { writer, writes, replies, standing, log } = writerOf(clock, new Map([['a', 1]]));
+  replies.push({ error: new KubeError(422, 'Invalid', 'bad') });
   writer.mark('a');
   await clock.advance(60_000);
   assert.equal(writes.length, 1);
-  writer.mark('a');
-  await clock.advance(60_000);
-  assert.equal(writes.length, 2);
   assert.equal(writer.pending, 0);
   assert.deepEqual(
     log.lines.map(({ level }) => level),
-    ['debug', 'error'],
+    ['error'],
   );
+  writer.mark('a');
+  await clock.advance(60_000);
+  assert.deepEqual(standing.get('a'), { value: 1 });
+});
+
+test('a status lands although the API server, just started, does not serve its kind yet', async () => {
+  const clock = virtualClock();
+  const { writer, replies, standing } = writerOf(clock, new Map([['a', 1]]));
+  const notServed = new KubeError(404, 'NotFound', 'the server could not find the requested resource');
+  replies.push({ error: notServed }, { error: notServed }, { error: notServed });
+  writer.mark('a');
+  await clock.advance(30_000);
+  assert.deepEqual(standing.get('a'), { value: 1 });
+  assert.equal(writer.pending, 0);
+});
+
+test('an object that is gone is given up as soon as there is nothing to say about it', async () => {
+  const clock = virtualClock();
+  const wanted = new Map<string, unknown>([['a', 1]]);
+  const { writer, writes, replies } = writerOf(clock, wanted);
+  const gone = new KubeError(404, 'NotFound', 'gone');
+  replies.push(...Array.from({ length: 100 }, () => ({ error: gone })));
+  writer.mark('a');
+  await clock.advance(60_000);
+  assert.ok(writes.length > 1 && writes.length < 20, `${writes.length} writes`);
+  wanted.delete('a');
+  await clock.advance(60_000);
+  const { length } = writes;
+  await clock.advance(600_000);
+  assert.equal(writes.length, length);
+  assert.equal(writer.pending, 0);
 });
 
 test('no more than eight writes are under way, and one object never has two', async () => {

@@ -467,12 +467,13 @@ export async function startProcess(options: ProcessOptions) {
       ? cluster.registries.get(id.slice('ClusterRegistry/'.length))
       : cluster.registrations.get(id);
     if (object === undefined || object.metadata.uid !== update.uid) return;
-    // Our last write has not come back yet: what should follow it cannot be told.
+    // Compared with what is cached, as the status writer does it, although our last write may not have come back yet.
+    if (isDeepStrictEqual(update.current, update.status)) return;
+    // It has not: the server refuses a write that was decided from what is outdated.
     if (!isDeepStrictEqual(object.status, update.current)) {
       touch(id);
       return;
     }
-    if (isDeepStrictEqual(update.current, update.status)) return;
     statusWrites.push(id);
     trace(clock, 'status', id, JSON.stringify(update.status));
     const written: KubeObject = { ...object, ...{ status: update.status } };
@@ -534,7 +535,10 @@ export async function startProcess(options: ProcessOptions) {
     else if (kind === 'services') triggers.onService(delta as Delta<Service>);
     else if (kind === 'slices') triggers.onSlice(delta as Delta<EndpointSlice>);
     else if (kind === 'registrations') triggers.onRegistration(delta as Delta<Registration>);
-    else void registries.sync(registryId(delta.object as ClusterRegistry));
+    else {
+      void registries.sync(registryId(delta.object as ClusterRegistry));
+      touch(registryId(delta.object as ClusterRegistry));
+    }
   }
 
   for (const kind of ['namespaces', 'services', 'slices', 'registrations', 'registries'] as const) {
