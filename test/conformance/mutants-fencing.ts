@@ -226,6 +226,23 @@ export const FENCING_MUTANTS: readonly Mutant[] = (
       }),
     ],
     [
+      'gives a hint for each of its own claims',
+      (client) => {
+        const hints = new Set<() => void>();
+        return {
+          ...client,
+          watch: (scope, onHint, signal) => {
+            hints.add(onHint);
+            return client.watch(scope, onHint, signal).finally(() => hints.delete(onHint));
+          },
+          claim: async (claim, signal) => {
+            await client.claim(claim, signal);
+            for (const hint of hints) hint();
+          },
+        };
+      },
+    ],
+    [
       'writes all entries anew with each claim',
       (client, entries) => ({
         ...client,

@@ -3,6 +3,7 @@ import type { Change } from '../../../src/mirror/change.ts';
 import type { Instance } from '../../../src/mirror/instance.ts';
 import type { RegistryErrorCode } from '../../../src/registries/error.ts';
 import type { ServiceRegistry } from '../../../src/registries/registry.ts';
+import { until } from '../../servers/until.ts';
 import {
   assertOk,
   assertSame,
@@ -16,6 +17,7 @@ import {
 } from '../expectations.ts';
 import type { Collect, Harness, Subject } from '../harness.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from '../samples.ts';
+import { watching } from './following.ts';
 
 const US = 'roster/us';
 const THEM = 'roster/them:2';
@@ -50,6 +52,24 @@ function records(harness: Claiming, it: Collect): void {
       await assertStanding(harness, registry, cluster, [ours]);
       assertSame(await registry.discover(ours.service, never), [ours]);
     }));
+
+  if (harness.capabilities.watch) {
+    it('own claims give the watch of a cluster no hint, or seldom', () =>
+      using(harness.open, (registry) =>
+        using(harness.open, async (other) => {
+          const cluster = freshCluster();
+          const claims = 8;
+          const view = await watching((onHint, signal) => registry.watch({ cluster }, onHint, signal));
+          for (let n = 0; n < claims; n++) await registry.claim({ cluster, owner: US }, never);
+          const noticed = view.hints() - 1;
+          // A hint of a claim would have come before that of what happened after it.
+          assertOk(await other.apply([register(stored(other, sampleOf(cluster)))], never));
+          await until('the hint of another client', async () => (view.hints() > 1 + noticed ? true : undefined));
+          assert.ok(view.hints() - 1 < claims, `${view.hints() - 1} hints of ${claims} claims and a change`);
+          view.abort();
+        }),
+      ));
+  }
 
   it("another owner's claim is owned, and left as it is: who holds it goes on", () =>
     using(harness.open, (ours) =>
