@@ -170,6 +170,8 @@ export interface RegistrationStatus {
   readonly failures?: readonly Failure[];
   /** The last value of the annotation roster.dev/reconcile-at that was acted on. */
   readonly lastHandledReconcileAt?: string;
+  /** The last value of the annotation roster.dev/release that was acted on; none is acted on twice. */
+  readonly lastHandledReleaseAt?: string;
 }
 
 export interface RegistryAudit {
@@ -200,6 +202,8 @@ export interface RegistryStatus {
   readonly instances?: OwnedInstances;
   /** The last value of the annotation roster.dev/reconcile-at that was acted on. */
   readonly lastHandledReconcileAt?: string;
+  /** The last value of the annotation roster.dev/release that was acted on; none is acted on twice. */
+  readonly lastHandledReleaseAt?: string;
 }
 
 export interface RegistryTimeouts {

@@ -52,11 +52,13 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
       onMalformed: (object) => options.onMalformed(resource, object),
       onRead: (what) => options.onRead(resource, what),
     });
-  // Our own status writes come back as events, and ask for nothing.
+  // Our own status writes come back as events, and ask for nothing. Annotations ask for a release.
   const onRegistry = (delta: Delta<KubeObject & { kind: string }>) => {
     const before = delta.type === 'applied' ? delta.previous?.metadata : undefined;
-    const { uid, generation } = delta.object.metadata;
-    if (before?.uid !== uid || before.generation !== generation) options.onRegistry(registryId(delta.object));
+    const { uid, generation, annotations } = delta.object.metadata;
+    const sameAsked = JSON.stringify(before?.annotations) === JSON.stringify(annotations);
+    if (before?.uid !== uid || before.generation !== generation || !sameAsked)
+      options.onRegistry(registryId(delta.object));
   };
 
   await Promise.all([

@@ -198,6 +198,7 @@ export function view(changes: Partial<View> = {}): View {
     service: { state: 'present', object: service() },
     slices: [slice([endpoint('10.0.0.1')])],
     endpoints: 'known',
+    terminated: [],
     coverage: 'known',
     covering,
     refusals: {},

@@ -13,10 +13,18 @@ import { createClaimIndex } from '../../src/mirror/claims.ts';
 import { desired } from '../../src/mirror/desired.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { planChanges } from '../../src/mirror/plan.ts';
-import { registryId } from '../../src/mirror/selection.ts';
+import { referencedRegistry, registryId } from '../../src/mirror/selection.ts';
 import { registrationId, type View } from '../../src/mirror/view.ts';
 import { createAbsenceProof } from '../../src/operator/absence.ts';
-import { createCaches, findRegistration, findRegistry, keyOf, registrationsOf } from '../../src/operator/caches.ts';
+import {
+  createCaches,
+  findOurs,
+  findRegistration,
+  findRegistry,
+  keyOf,
+  registrationsOf,
+} from '../../src/operator/caches.ts';
+import { createDeletionGuards } from '../../src/operator/deletion-guards.ts';
 import { createFinalization } from '../../src/operator/finalization.ts';
 import { gather, type Surroundings } from '../../src/operator/gather.ts';
 import { createOutcomes } from '../../src/operator/outcomes.ts';
@@ -342,17 +350,29 @@ export async function startProcess(options: ProcessOptions) {
     onReconfigured: (worker) => reconciler.lookAtAll(worker),
     onError: (_, error) => note(error),
   });
+  const guards = createDeletionGuards({
+    clock,
+    find: (id) => findOurs(caches, id),
+    isCatchingUp: (id) => reconciler.isCatchingUp(id),
+    look: (id, owner) => registries.get(id)?.worker?.queue.add(owner),
+    touch: (id) => touch(id),
+    onResumed: touchRegistry,
+    onChange: ({ owner, held }) => trace(clock, 'held', owner, held),
+    onReleased: (id, removals) => trace(clock, 'released', id, removals),
+  });
   const statuses = createStatuses({
     surroundings,
     registries,
     outcomes,
     isCatchingUp: (id) => reconciler.isCatchingUp(id),
+    guards,
     unreadable: { status: () => undefined },
     now: rfc3339,
   });
   const finalization = createFinalization({
     clock,
     find: (id) => findRegistration(caches, id).object,
+    isHeld: (registration) => guards.held(referencedRegistry(registration), registrationId(registration)).size > 0,
     registryOf: (id) => ({ exists: findRegistry(caches, id) !== undefined, worker: registries.get(id)?.worker }),
     async hold(registration) {
       const object = cluster.registrations.get(registrationId(registration));
@@ -378,7 +398,9 @@ export async function startProcess(options: ProcessOptions) {
   });
   const marked = new Map<string, () => void>();
   const touch = (id: string) => {
-    if (ending.signal.aborted || marked.has(id)) return;
+    if (ending.signal.aborted) return;
+    guards.heed(id);
+    if (marked.has(id)) return;
     marked.set(
       id,
       clock.setTimer(1 + random.below(300), () => {
@@ -390,6 +412,7 @@ export async function startProcess(options: ProcessOptions) {
   const triggers = createTriggers({
     caches,
     emptied: writers.emptied,
+    terminations: writers.terminations,
     propagation,
     workers: () => registries.workers(),
     touch(id) {
@@ -419,6 +442,7 @@ export async function startProcess(options: ProcessOptions) {
     outcomes,
     propagation,
     absences,
+    guards,
     touch,
     touchRegistry,
     finalize: (id) => finalization.look(id),
@@ -556,6 +580,7 @@ export async function startProcess(options: ProcessOptions) {
     surroundings,
     registries,
     statuses,
+    guards,
     errors,
     statusWrites: statusWrites as readonly string[],
     deliver,

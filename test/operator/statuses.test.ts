@@ -47,6 +47,10 @@ interface Given {
   readonly slot?: Partial<RegistrySlot>;
   readonly catchingUp?: boolean;
   readonly open?: boolean;
+  /** What the deletion guard holds, by Service. */
+  readonly held?: ReadonlyMap<string, number>;
+  readonly resuming?: boolean;
+  readonly released?: string;
 }
 
 function stage({
@@ -57,6 +61,9 @@ function stage({
   slot = {},
   catchingUp = false,
   open = true,
+  held = new Map(),
+  resuming = false,
+  released,
 }: Given) {
   const { caches, writers } = createCaches();
   writers.namespaces.put(namespace('shop'));
@@ -79,6 +86,7 @@ function stage({
     registries: { get: () => ({ object: clusterRegistry(), ...(open ? { worker } : {}), ...slot }) },
     outcomes,
     isCatchingUp: () => catchingUp,
+    guards: { held: () => held, isResuming: () => resuming, handledBy: () => released },
     unreadable: { status: () => undefined },
     now: () => NOW,
   });
