@@ -138,7 +138,9 @@ const SETTINGS = {
 } as const;
 
 export const clusterRegistry = (
-  changes: Partial<Pick<ClusterRegistrySpec, 'allowedNamespaces' | 'allowUnmanagedEndpoints' | 'audit'>> = {},
+  changes: Partial<
+    Pick<ClusterRegistrySpec, 'allowedNamespaces' | 'allowUnmanagedEndpoints' | 'audit' | 'deletionGuard'>
+  > = {},
   meta: Meta = {},
 ): ClusterRegistry => ({
   apiVersion: 'roster.dev/v1alpha1',

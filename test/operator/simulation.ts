@@ -4,12 +4,18 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import type { EndpointSlice, KubeObject, Namespace, Service } from '../../src/api/core.ts';
 import { objectKey } from '../../src/api/core.ts';
-import type { ClusterRegistry, Registration, RegistrationStatus } from '../../src/api/kinds.generated.ts';
+import type {
+  ClusterRegistry,
+  DeletionGuard,
+  Registration,
+  RegistrationStatus,
+} from '../../src/api/kinds.generated.ts';
 import { FINALIZER } from '../../src/kubernetes/finalizer.ts';
 import type { Delta } from '../../src/kubernetes/intake.ts';
 import type { StoreWriter } from '../../src/kubernetes/store.ts';
 import type { Change } from '../../src/mirror/change.ts';
 import { createClaimIndex } from '../../src/mirror/claims.ts';
+import { limitOf } from '../../src/mirror/deletion-guard.ts';
 import { desired } from '../../src/mirror/desired.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { planChanges } from '../../src/mirror/plan.ts';
@@ -86,6 +92,7 @@ export type Weather = 'healthy' | 'refusing' | 'losing' | 'partial' | 'down' | '
 export type Sight = 'clear' | 'blind' | 'noisy' | 'absent';
 
 const TTL_MS = 180_000;
+const LATE_MS = 5_000;
 
 /** One registry server, which outlives the operator. */
 export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'clear') {
@@ -102,6 +109,11 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     takenOver: 0,
     lists: 0,
     onRemoved: (_: Instance): void => {},
+    /** Threshold of the deletion guard; absent while removals are not counted, as after a release. */
+    guarded: undefined as DeletionGuard | undefined,
+    /** When entries were removed without a deletion that was seen, and the most that stood before. */
+    unseen: [] as number[],
+    most: 0,
     violations: [] as string[],
     /** When something last stood in the way of knowing what it holds: bad weather, meddling, a restart. */
     disturbedAt: 0,
@@ -203,6 +215,17 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     }
   }
 
+  /** Decisions are carried out a moment later, so the window counts a little less. */
+  function countRemoval(): void {
+    if (server.guarded === undefined) return;
+    server.most = Math.max(server.most, server.ours().length + 1);
+    server.unseen.push(clock.now());
+    const begin = clock.now() - server.guarded.windowSeconds * 1_000 + LATE_MS;
+    const within = server.unseen.filter((at) => at > begin).length;
+    if (within > limitOf(server.most, server.guarded))
+      server.violations.push(`${within} entries were removed within a window without a deletion that was seen`);
+  }
+
   async function one(memory: MemoryRegistry, change: Change): Promise<ChangeResult> {
     const fate = random.below(5);
     if (fate === 0) return failed('rate-limited');
@@ -220,7 +243,9 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
       if (before === after) continue;
       if (change.reason === 'LeaseTakenOver') server.takenOver++;
       else server.written++;
-      if (before !== undefined && after === undefined) server.onRemoved(before);
+      if (before === undefined || after !== undefined) continue;
+      server.onRemoved(before);
+      if (change.action === 'deregister' && change.evidence !== 'ObjectDeleted') countRemoval();
     }
     return results;
   }

@@ -47,7 +47,11 @@ export const sharedRegistry = (name: string, spec: RegistrySpec): Manifest =>
       apiVersion: 'roster.dev/v1alpha1',
       kind: 'ClusterRegistry',
       metadata: { name },
-      spec: { allowedNamespaces: { selector: { matchExpressions: [{ key: 'closed', operator: 'DoesNotExist' }] } } },
+      // Many scenarios remove at once what each of them means to remove.
+      spec: {
+        deletionGuard: { maxPercent: 100 },
+        allowedNamespaces: { selector: { matchExpressions: [{ key: 'closed', operator: 'DoesNotExist' }] } },
+      },
     },
     spec,
   );
