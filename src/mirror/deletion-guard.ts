@@ -1,5 +1,6 @@
 import type { DeletionGuard } from '../api/kinds.generated.ts';
 import type { Removal } from './change.ts';
+import { fits, limitOf, type Passage, type Standing, taken, windowOf, within } from './removal-window.ts';
 
 /**
  * Rule 2, above the threshold: how many entries may go within a window, and what is held back when more would.
@@ -19,24 +20,6 @@ import type { Removal } from './change.ts';
  */
 
 export type Budget = 'owner' | 'registry' | 'burst';
-
-/** Removals of one Service that were let through. */
-interface Passage {
-  readonly owner: string;
-  readonly at: number;
-  /** Only a deleted registration asked for it. */
-  readonly burst: boolean;
-  /** What stood before it. */
-  readonly standing: Standing;
-  /** Ids not yet acknowledged: planned again, they still stand, and count once. */
-  readonly open: ReadonlySet<string>;
-  readonly gone: number;
-}
-
-export interface Standing {
-  readonly owner: number;
-  readonly registry: number;
-}
 
 /** What is held back of one Service, and why. */
 export interface OwnerState {
@@ -147,13 +130,14 @@ export function judge(before: OwnerState, registryBefore: RegistryState, asked: 
 
 /** The registry has taken the removals. */
 export function acknowledged(state: RegistryState, owner: string, ids: ReadonlySet<string>): RegistryState {
-  const passages = state.passages.map((passage) => {
-    if (passage.owner !== owner) return passage;
-    const open = new Set([...passage.open].filter((id) => !ids.has(id)));
-    return { ...passage, open, gone: passage.gone + passage.open.size - open.size };
-  });
-  return { ...state, passages };
+  return { ...state, passages: taken(state.passages, owner, ids) };
 }
+
+/** Of the Service: a release is used up by the removal that it let go. */
+export const spent = (state: OwnerState, ids: ReadonlySet<string>): OwnerState => ({
+  ...state,
+  released: new Set([...state.released].filter((id) => !ids.has(id))),
+});
 
 /** A person lets go what is held now of the Service, all or what one registration wrote. */
 export function release(state: OwnerState, registration?: string): OwnerState {
@@ -170,41 +154,18 @@ const isBurst = ({ reason, evidence }: Removal): boolean =>
 
 const needsBudget = (removal: Removal): boolean => removal.evidence !== 'ObjectDeleted' || isBurst(removal);
 
-export const limitOf = (standing: number, { maxPercent, minInstances }: DeletionGuard): number =>
-  Math.max(minInstances, Math.floor((standing * maxPercent) / 100));
-
-const windowOf = ({ windowSeconds }: DeletionGuard): number => windowSeconds * 1_000;
-
 /** Forgets what is older than a window, and what was let through of this Service and stands still. */
 function upToDate(
   state: RegistryState,
   { owner, removals, settings, now }: Asked,
   ids: ReadonlySet<string>,
 ): RegistryState {
+  const passages = within(state.passages, { owner, settings, now }, ids);
   const begin = now - windowOf(settings);
-  const passages = state.passages.flatMap((passage) => {
-    if (passage.at <= begin) return [];
-    if (passage.owner !== owner || passage.open.size === 0) return [passage];
-    const open = new Set([...passage.open].filter((id) => !ids.has(id)));
-    return open.size + passage.gone === 0 ? [] : [{ ...passage, open }];
-  });
   const deletions = new Map([...state.deletions].filter(([, at]) => at > begin));
   for (const { reason, instance } of removals)
     if (reason === 'RegistrationDeleted') deletions.set(instance.marks.registration, now);
   return { ...state, passages, deletions };
-}
-
-type Scope = 'owner' | 'registry';
-
-/** Whether no window that ends now holds more than it may, each measured by what stood at its beginning. */
-function fits(passages: readonly Passage[], planned: number, scope: Scope, { standing, settings }: Asked): boolean {
-  let total = planned;
-  if (total > limitOf(standing[scope], settings)) return false;
-  for (const passage of passages.toReversed()) {
-    total += passage.open.size + passage.gone;
-    if (total > limitOf(passage.standing[scope], settings)) return false;
-  }
-  return true;
 }
 
 function ownerTrips(before: OwnerState, state: RegistryState, asked: Asked, planned: readonly Removal[]): boolean {

@@ -11,6 +11,7 @@ import {
   type RegistryState,
   release,
   resumed,
+  spent,
 } from '../mirror/deletion-guard.ts';
 import { isBlocked, RELEASE_ANNOTATION, whyLeftAlone } from '../mirror/held-removals.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
@@ -126,8 +127,11 @@ export function createDeletionGuards(options: DeletionGuardsOptions) {
         return { plan: guarded(plan, after, object), ...(againMs === undefined ? {} : { againMs }) };
       },
       acknowledged(owner, ids) {
+        if (ids.size === 0) return;
         const kept = keptOf(id, object);
         kept.registry = acknowledged(kept.registry, owner, ids);
+        const state = kept.owners.get(owner);
+        if (state !== undefined) keepOwner(kept, owner, spent(state, ids));
       },
     };
   }

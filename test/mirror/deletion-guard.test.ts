@@ -8,12 +8,12 @@ import {
   beginGuard,
   type Judged,
   judge,
-  limitOf,
   noOwner,
   type OwnerState,
   release,
   resumed,
 } from '../../src/mirror/deletion-guard.ts';
+import { limitOf } from '../../src/mirror/removal-window.ts';
 import { instance } from './objects.ts';
 
 const SETTINGS: DeletionGuard = { maxPercent: 20, minInstances: 10, windowSeconds: 60 };
