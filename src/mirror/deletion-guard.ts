@@ -170,8 +170,8 @@ function upToDate(
 
 function ownerTrips(before: OwnerState, state: RegistryState, asked: Asked, planned: readonly Removal[]): boolean {
   if (planned.length === 0) return false;
-  const passages = state.passages.filter(({ owner, burst }) => owner === asked.owner && !burst);
-  if (!fits(passages, planned.length, 'owner', asked)) return true;
+  const counts = ({ owner, burst }: Passage) => owner === asked.owner && !burst;
+  if (!fits(state.passages, planned.length, 'owner', { ...asked, counts })) return true;
   if (!before.tripped) return false;
   const held = before.held.filter(({ by }) => by === 'owner').map(({ removal }) => removal.instance.id);
   const same = sameIds(
@@ -188,9 +188,10 @@ function trips(
   { budget, planned, besides = 0 }: { budget: 'registry' | 'burst'; planned: readonly Removal[]; besides?: number },
 ): boolean {
   const { tripped, held, changedAt } = state[budget];
+  const counts = ({ burst }: Passage) => budget === 'burst' || !burst;
   if (!tripped) {
     if (planned.length === 0 || (budget === 'burst' && state.deletions.size <= 1)) return false;
-    return !fits(passagesIn(state, budget), planned.length + besides, 'registry', asked);
+    return !fits(state.passages, planned.length + besides, 'registry', { ...asked, counts });
   }
   const mine = before.held.filter(({ by }) => by === budget).map(({ removal }) => removal.instance.id);
   const same = sameIds(
@@ -203,12 +204,9 @@ function trips(
   return (
     !same ||
     asked.now - changedAt < windowOf(asked.settings) ||
-    !fits(passagesIn(state, budget), total, 'registry', asked)
+    !fits(state.passages, total, 'registry', { ...asked, counts })
   );
 }
-
-const passagesIn = ({ passages }: RegistryState, budget: 'registry' | 'burst'): readonly Passage[] =>
-  budget === 'burst' ? passages : passages.filter(({ burst }) => !burst);
 
 function tripAfter(
   trip: Trip,

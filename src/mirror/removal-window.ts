@@ -31,35 +31,52 @@ export function within(
   { owner, settings, now }: { readonly owner: string; readonly settings: DeletionGuard; readonly now: number },
   planned: ReadonlySet<string>,
 ): readonly Passage[] {
-  return passages.flatMap((passage) => {
-    if (passage.at <= now - windowOf(settings)) return [];
-    if (passage.owner !== owner || passage.open.size === 0) return [passage];
-    const open = new Set([...passage.open].filter((id) => !planned.has(id)));
-    return open.size + passage.gone === 0 ? [] : [{ ...passage, open }];
-  });
+  const first = passages.findIndex(({ at }) => at > now - windowOf(settings));
+  const recent = first === 0 ? passages : first < 0 ? [] : passages.slice(first);
+  const left = replaced(recent, owner, (passage) => ({ ...passage, open: without(passage.open, planned) }));
+  return left === recent ? recent : left.filter(({ open, gone }) => open.size + gone > 0);
 }
 
 /** The registry has taken these of the Service. */
-export function taken(passages: readonly Passage[], owner: string, ids: ReadonlySet<string>): readonly Passage[] {
-  return passages.map((passage) => {
-    if (passage.owner !== owner) return passage;
-    const open = new Set([...passage.open].filter((id) => !ids.has(id)));
+export const taken = (passages: readonly Passage[], owner: string, ids: ReadonlySet<string>): readonly Passage[] =>
+  replaced(passages, owner, (passage) => {
+    const open = without(passage.open, ids);
     return { ...passage, open, gone: passage.gone + passage.open.size - open.size };
   });
+
+const without = (ids: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> =>
+  new Set([...ids].filter((id) => !others.has(id)));
+
+/** There is a passage for each Service that lost something within a window: of most, nothing is open, and none is copied. */
+function replaced(
+  passages: readonly Passage[],
+  owner: string,
+  change: (passage: Passage) => Passage,
+): readonly Passage[] {
+  const isMeant = (passage: Passage) => passage.open.size > 0 && passage.owner === owner;
+  return passages.some(isMeant) ? passages.map((one) => (isMeant(one) ? change(one) : one)) : passages;
 }
 
-/** Whether no window that ends now holds more than it may, each measured by what stood at its beginning. */
+/** Whether no window that ends now holds more than it may of those that count, each measured by what stood at its beginning. */
 export function fits(
   passages: readonly Passage[],
   planned: number,
   scope: keyof Standing,
-  { standing, settings }: { readonly standing: Standing; readonly settings: DeletionGuard },
+  { standing, settings, counts }: Measure,
 ): boolean {
   let total = planned;
   if (total > limitOf(standing[scope], settings)) return false;
-  for (const passage of passages.toReversed()) {
+  for (let n = passages.length - 1; n >= 0; n--) {
+    const passage = passages[n];
+    if (passage === undefined || !counts(passage)) continue;
     total += passage.open.size + passage.gone;
     if (total > limitOf(passage.standing[scope], settings)) return false;
   }
   return true;
+}
+
+export interface Measure {
+  readonly standing: Standing;
+  readonly settings: DeletionGuard;
+  counts(passage: Passage): boolean;
 }
