@@ -5,6 +5,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { addDiff } from './cli/diff.ts';
 import { addExplain } from './cli/explain.ts';
 import { addPlan } from './cli/plan.ts';
+import { addRelease } from './cli/release.ts';
 import { addRun } from './cli/run.ts';
 import { addStatus } from './cli/status.ts';
 import { oneLine } from './cli/table.ts';
@@ -51,6 +52,7 @@ addPlan(program, terminal);
 addDiff(program, terminal);
 addStatus(program, terminal);
 addExplain(program, terminal);
+addRelease(program, terminal);
 
 try {
   await program.parseAsync();

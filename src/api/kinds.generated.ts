@@ -59,9 +59,9 @@ export interface ConsulRegistry {
 }
 
 export interface DeletionGuard {
-  /** Share of our instances in this registry that may go within the window, in percent. */
+  /** Share of a Service's entries, and of all our entries in this registry, that may go within the window, in percent. 100 holds nothing back. */
   readonly maxPercent: number;
-  /** So many may always go within the window, whatever their share. */
+  /** So many of a Service, and of all, may always go within the window, whatever their share. */
   readonly minInstances: number;
   /** Length of the window. */
   readonly windowSeconds: number;
@@ -170,6 +170,8 @@ export interface RegistrationStatus {
   readonly failures?: readonly Failure[];
   /** The last value of the annotation roster.dev/reconcile-at that was acted on. */
   readonly lastHandledReconcileAt?: string;
+  /** The last value of the annotation roster.dev/release that was acted on; none is acted on twice. */
+  readonly lastHandledReleaseAt?: string;
 }
 
 export interface RegistryAudit {
@@ -200,6 +202,8 @@ export interface RegistryStatus {
   readonly instances?: OwnedInstances;
   /** The last value of the annotation roster.dev/reconcile-at that was acted on. */
   readonly lastHandledReconcileAt?: string;
+  /** The last value of the annotation roster.dev/release that was acted on; none is acted on twice. */
+  readonly lastHandledReleaseAt?: string;
 }
 
 export interface RegistryTimeouts {
@@ -315,7 +319,7 @@ export interface RegistrySettings {
   readonly timeouts: RegistryTimeouts;
   /** Complete comparison of what the registry holds with what it should hold; entries changed or removed behind our back are mended by it. */
   readonly audit: RegistryAudit;
-  /** Holds back removals without evidence for each of them when there are suspiciously many; see the condition DeletionBlocked. */
+  /** Holds back removals of entries whose objects were not seen to be deleted, when there are suspiciously many; see the condition DeletionBlocked. */
   readonly deletionGuard: DeletionGuard;
   /** Also mirror EndpointSlices that the endpoint controllers did not make for Pods of the same namespace. Whoever may write such slices can then publish any address. */
   readonly allowUnmanagedEndpoints: boolean;

@@ -448,6 +448,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
     "lastHandledReconcileAt": {
      "type": "string",
      "maxLength": 253
+    },
+    "lastHandledReleaseAt": {
+     "type": "string",
+     "maxLength": 253
     }
    },
    "additionalProperties": false
@@ -958,6 +962,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
      }
     },
     "lastHandledReconcileAt": {
+     "type": "string",
+     "maxLength": 253
+    },
+    "lastHandledReleaseAt": {
      "type": "string",
      "maxLength": 253
     }
@@ -1860,6 +1868,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
      "additionalProperties": false
     },
     "lastHandledReconcileAt": {
+     "type": "string",
+     "maxLength": 253
+    },
+    "lastHandledReleaseAt": {
      "type": "string",
      "maxLength": 253
     }
@@ -2881,6 +2893,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
      "additionalProperties": false
     },
     "lastHandledReconcileAt": {
+     "type": "string",
+     "maxLength": 253
+    },
+    "lastHandledReleaseAt": {
      "type": "string",
      "maxLength": 253
     }

@@ -24,12 +24,16 @@ export function settingOption(setting: Setting): Option {
   return new Option(`--${flag} <${placeholder}>`, `${help} (${notes.join('; ')})`);
 }
 
-/** Those that every command has which reads a cluster, named as in kubectl. */
-export const addClusterOptions = (command: Command): Command =>
+/** Those that every command has which names something in a cluster, named as in kubectl. */
+export const addContextOptions = (command: Command): Command =>
   command
     .addOption(settingOption(settings.kubeconfig))
     .addOption(settingOption(settings.context))
-    .option('-n, --namespace <NAMESPACE>', 'namespace to look at (default: that of the context)')
+    .option('-n, --namespace <NAMESPACE>', 'namespace to look at (default: that of the context)');
+
+/** Besides, those of the commands that list what is there. */
+export const addClusterOptions = (command: Command): Command =>
+  addContextOptions(command)
     .option('-A, --all-namespaces', 'look at all namespaces')
     .addOption(new Option('-o, --output <FORMAT>', 'how to print').choices(OUTPUT_FORMATS));
 

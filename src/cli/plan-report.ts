@@ -1,4 +1,4 @@
-import type { Change, LeftAlone } from '../mirror/change.ts';
+import type { Change, LeftAlone, PlannedChange } from '../mirror/change.ts';
 import type { Instance } from '../mirror/instance.ts';
 import type { Inspection } from '../operator/inspect.ts';
 import { type OutputFormat, rendered } from './output.ts';
@@ -21,6 +21,8 @@ export interface PlanLine {
   readonly name: string;
   readonly endpoint: string;
   readonly reason: string;
+  /** What shows that a removal is right; else empty. */
+  readonly evidence: string;
   /** Of an update what differs, of what is left alone why; else empty. */
   readonly detail: string;
   readonly instance: string;
@@ -90,7 +92,7 @@ function drawPlan({ changes, leftAlone, problems, summary }: PlanReport, wide: b
     line.endpoint,
     line.registry,
     ...(wide ? [line.instance, line.registration] : []),
-    line.detail === '' ? line.reason : `${line.reason}: ${line.detail}`,
+    why(line),
   ]);
   const { register, update, deregister, leftAlone: alone, notCompared } = summary;
   return [
@@ -101,6 +103,9 @@ function drawPlan({ changes, leftAlone, problems, summary }: PlanReport, wide: b
   ].join('');
 }
 
+const why = ({ reason, evidence, detail }: PlanLine): string =>
+  `${reason}${evidence === '' ? '' : ` (${evidence})`}${detail === '' ? '' : `: ${detail}`}`;
+
 /** One line for what is told of many Services: a registry that does not answer concerns all of its own. */
 function problemLines(problems: readonly PlanProblem[]): string {
   const same = Map.groupBy(problems, ({ registry, code, message }) => `${registry}: ${code}: ${message}`);
@@ -110,15 +115,18 @@ function problemLines(problems: readonly PlanProblem[]): string {
     .join('');
 }
 
-function changeLine(registry: string, change: Change): PlanLine {
+function changeLine(registry: string, change: PlannedChange): PlanLine {
   const detail = change.action === 'update' ? differences(change.previous, change.instance).join(', ') : '';
-  return { ...instanceLine(registry, change.instance), action: change.action, reason: change.reason, detail };
+  const { action, reason } = change;
+  const evidence = action === 'deregister' ? change.evidence : '';
+  return { ...instanceLine(registry, change.instance), action, reason, evidence, detail };
 }
 
 const leftAloneLine = (registry: string, { instance, because, message }: LeftAlone): PlanLine => ({
   ...instanceLine(registry, instance),
   action: 'left alone',
   reason: because,
+  evidence: '',
   detail: message,
 });
 

@@ -3,7 +3,7 @@ import { isFields } from '../api/metadata.ts';
 import { MalformedObject } from './fields.ts';
 import { compareResourceVersions, isResourceVersion, newest } from './resource-version.ts';
 import type { Resource } from './resources.ts';
-import type { StoreWriter } from './store.ts';
+import type { Deletion, StoreWriter } from './store.ts';
 
 /** What happened to one object of the cache. `deleted` carries it as it was cached last. */
 export type Delta<T> =
@@ -86,10 +86,10 @@ export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
     ];
   };
 
-  const remove = (key: ObjectKey): readonly Delta<T>[] => {
+  const remove = (key: ObjectKey, known: Deletion = 'seen'): readonly Delta<T>[] => {
     const object = store.get(key);
     missing.delete(key);
-    writer.remove(key);
+    writer.remove(key, known);
     return object === undefined ? [] : [{ type: 'deleted', object }];
   };
 
@@ -179,7 +179,7 @@ export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
     /** After a live 404; false when the object came back or was replaced since it was found missing. */
     takeAbsence({ key, uid }: Missing): boolean {
       if (missing.get(key)?.uid !== uid || store.get(key)?.metadata.uid !== uid) return false;
-      emit(remove(key));
+      emit(remove(key, 'proved'));
       return true;
     },
   };

@@ -3,6 +3,9 @@ import { type KubeObject, type ObjectKey, objectKey } from '../api/core.ts';
 /** The values under which an object is found, by the name of the index. */
 export type Indexes<T> = Readonly<Record<string, (object: T) => readonly string[]>>;
 
+/** How it is known that an object is gone: its DELETED event was seen, or its absence proved (two looks apart and a live 404). */
+export type Deletion = 'seen' | 'proved';
+
 /**
  * The cached objects of one kind, for reading.
  *
@@ -23,6 +26,8 @@ export interface Store<T extends KubeObject> {
    * forgotten, and then the answer is false.
    */
   wasDeleted(key: ObjectKey): boolean;
+  /** The same, and how that is known. */
+  deletion(key: ObjectKey): Deletion | undefined;
   /** What a deleted object stood under in an index when it went; empty when that is not known. */
   lastUnder(index: string, key: ObjectKey): readonly string[];
 }
@@ -32,18 +37,23 @@ export interface StoreWriter<T extends KubeObject> {
   readonly reader: Store<T>;
   put(object: T): void;
   /** Remembers the key as deleted, whether it was cached or not. */
-  remove(key: ObjectKey): void;
+  remove(key: ObjectKey, known?: Deletion): void;
   markSynced(): void;
 }
 
 const TOMBSTONES = 20_000;
+
+interface Tombstone {
+  readonly known: Deletion;
+  readonly under: Readonly<Record<string, readonly string[]>>;
+}
 
 export function createStore<T extends KubeObject>(
   indexes: Indexes<T> = {},
 ): { readonly reader: Store<T>; readonly writer: StoreWriter<T> } {
   const objects = new Map<ObjectKey, T>();
   const indexed = new Map(Object.keys(indexes).map((name) => [name, new Map<string, Map<ObjectKey, T>>()]));
-  const tombstones = new Map<ObjectKey, Readonly<Record<string, readonly string[]>>>();
+  const tombstones = new Map<ObjectKey, Tombstone>();
   const waiting = new Set<() => void>();
   let synced = false;
 
@@ -103,7 +113,8 @@ export function createStore<T extends KubeObject>(
       });
     },
     wasDeleted: (key) => tombstones.has(key),
-    lastUnder: (name, key) => tombstones.get(key)?.[name] ?? [],
+    deletion: (key) => tombstones.get(key)?.known,
+    lastUnder: (name, key) => tombstones.get(key)?.under[name] ?? [],
   };
 
   const writer: StoreWriter<T> = {
@@ -116,13 +127,18 @@ export function createStore<T extends KubeObject>(
       tombstones.delete(key);
       index(key, object);
     },
-    remove(key) {
+    remove(key, known = 'seen') {
       const previous = objects.get(key);
       if (previous) unindex(key, previous);
       objects.delete(key);
-      const known = previous ? entriesOf(previous) : tombstones.get(key);
+      const before = tombstones.get(key);
       tombstones.delete(key);
-      tombstones.set(key, known ?? {});
+      // What was seen to go, or to be about to, is known better than by its absence.
+      const seen = before?.known === 'seen' || previous?.metadata.deletionTimestamp !== undefined;
+      tombstones.set(key, {
+        known: seen ? 'seen' : known,
+        under: previous ? entriesOf(previous) : (before?.under ?? {}),
+      });
       if (tombstones.size > TOMBSTONES) {
         for (const oldest of tombstones.keys()) {
           tombstones.delete(oldest);

@@ -13,6 +13,15 @@ export type Reason =
   | 'OptedOut'
   | 'NameConflict';
 
+/** What shows that an entry may go (rule 2 of the engine). */
+export type Evidence =
+  /** The DELETED event or deletionTimestamp of its Service or registration was seen, or its endpoint was seen to terminate. */
+  | 'ObjectDeleted'
+  /** A newer version of the slices lacks the address, or one of the registration or Service does not ask for it any more. */
+  | 'NewerVersion'
+  /** Its Service or registration was absent at two looks, and a live read answered that there is none. */
+  | 'AbsenceProved';
+
 /**
  * register: nothing of ours stands under this id. update: our entry differs; `previous` is what stands there.
  * deregister: our entry goes.
@@ -20,7 +29,22 @@ export type Reason =
 export type Change =
   | { readonly action: 'register'; readonly instance: Instance; readonly reason: Reason }
   | { readonly action: 'update'; readonly instance: Instance; readonly previous: Instance; readonly reason: Reason }
-  | { readonly action: 'deregister'; readonly instance: Instance; readonly reason: Reason };
+  | Deregistration;
+
+interface Deregistration {
+  readonly action: 'deregister';
+  readonly instance: Instance;
+  readonly reason: Reason;
+  /** Absent where a program asks for it. */
+  readonly evidence?: Evidence;
+}
+
+/** One that the operator decided. */
+export interface Removal extends Deregistration {
+  readonly evidence: Evidence;
+}
+
+export type PlannedChange = Exclude<Change, Deregistration> | Removal;
 
 /** What was not changed although desired and observed differ, and why. */
 export interface LeftAlone {
@@ -33,12 +57,13 @@ export interface LeftAlone {
     | 'update-policy'
     | 'suspended'
     | 'dry-run'
-    | 'retained';
+    | 'retained'
+    | 'deletion-guard';
   readonly message: string;
 }
 
 export interface Plan {
   /** Registrations and updates first, removals last: a consumer never sees a service emptier than it must be. */
-  readonly changes: readonly Change[];
+  readonly changes: readonly PlannedChange[];
   readonly leftAlone: readonly LeftAlone[];
 }

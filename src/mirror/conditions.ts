@@ -26,6 +26,12 @@ export function summary(ready: Fact): Facts {
   return ready.status === 'Unknown' ? { Ready: ready, Reconciling: why } : { Ready: ready, Stalled: why };
 }
 
+/** Held removals outweigh all else, and wait for a person. */
+export const deletionBlocked = (why: Fact): Facts => ({
+  DeletionBlocked: { ...why, status: 'True' },
+  ...summary({ ...why, status: 'False' }),
+});
+
 const MAX_MESSAGE = 1024;
 
 /** `lastTransitionTime` moves only when `status` does. Sorted by type, so that equal facts give equal lists. */

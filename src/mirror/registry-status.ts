@@ -1,6 +1,6 @@
 import type { RegistryObject, RegistryStatus } from '../api/kinds.generated.ts';
 import type { ConditionReason } from '../api/reasons.ts';
-import { conditions, type Fact, type Facts, no, summary, unknown, yes } from './conditions.ts';
+import { conditions, deletionBlocked, type Fact, type Facts, no, summary, unknown, yes } from './conditions.ts';
 
 /** The status of a Registry or ClusterRegistry, as a pure function of what is known about it. */
 
@@ -14,12 +14,16 @@ export interface RegistryFacts {
     | { readonly state: 'down'; readonly message: string; readonly needsPerson: boolean };
   /** Entries with our mark; absent while unknown. */
   readonly owned?: number;
+  /** Removals are held back: what is told of them. */
+  readonly blocked?: string;
+  /** The last value of the annotation `roster.dev/release` that was acted on. */
+  readonly releaseAt?: string;
   /** RFC 3339. */
   readonly now: string;
 }
 
 export function registryStatus(facts: RegistryFacts): RegistryStatus {
-  const { registry, link, owned, now } = facts;
+  const { registry, link, owned, releaseAt, now } = facts;
   const { generation = 0 } = registry.metadata;
   const version = link.state === 'up' ? link.version : registry.status?.server?.version;
   return {
@@ -27,11 +31,13 @@ export function registryStatus(facts: RegistryFacts): RegistryStatus {
     conditions: conditions(conditionsOf(facts), registry.status?.conditions ?? [], generation, now),
     ...(version === undefined ? {} : { server: { version } }),
     ...(owned === undefined ? {} : { instances: { owned } }),
+    ...(releaseAt === undefined ? {} : { lastHandledReleaseAt: releaseAt }),
   };
 }
 
-function conditionsOf({ problem, link }: RegistryFacts): Facts {
+function conditionsOf({ problem, link, blocked }: RegistryFacts): Facts {
   const reachable = reachability(link);
+  if (blocked !== undefined) return { Reachable: reachable, ...deletionBlocked(no('TooManyRemovals', blocked)) };
   if (problem !== undefined) return { Reachable: reachable, ...summary(no(problem.reason, problem.message)) };
   if (link.state === 'up')
     return { Reachable: reachable, ...summary(yes('Ready', 'the registry answers and is kept in step')) };

@@ -1,6 +1,6 @@
 import type { Failure, Registration, RegistrationStatus } from '../api/kinds.generated.ts';
 import type { ConditionReason } from '../api/reasons.ts';
-import { conditions, type Fact, type Facts, no, summary, unknown, yes } from './conditions.ts';
+import { conditions, deletionBlocked, type Fact, type Facts, no, summary, unknown, yes } from './conditions.ts';
 import type { Problem } from './ports.ts';
 
 /** The status of a registration, as a pure function of what is known about it. */
@@ -47,6 +47,10 @@ export interface RegistrationFacts {
   readonly services: readonly ServiceFacts[];
   /** Entries that bear its name for Services that it does not cover, or not any more. */
   readonly strays: number;
+  /** Removals of entries that bear its name are held back: what is told of them. */
+  readonly blocked?: string;
+  /** The last value of the annotation `roster.dev/release` that was acted on. */
+  readonly releaseAt?: string;
   /** RFC 3339. */
   readonly now: string;
 }
@@ -82,6 +86,7 @@ export function registrationStatus(facts: RegistrationFacts): RegistrationStatus
     names: [...new Set(outcomes.flatMap(({ names }) => names))].sort().slice(0, SHOWN),
     failures: failures.sort((a, b) => compare(place(a), place(b))).slice(0, SHOWN),
     ...(handled === undefined ? {} : { lastHandledReconcileAt: handled }),
+    ...(facts.releaseAt === undefined ? {} : { lastHandledReleaseAt: facts.releaseAt }),
   };
 }
 
@@ -105,6 +110,10 @@ type Told = Outcome & { readonly owner: string };
 
 function conditionsOf(facts: RegistrationFacts, outcomes: readonly Told[]): Facts {
   const accepted = acceptance(facts, outcomes);
+  if (facts.blocked !== undefined) {
+    const blocked = no('TooManyRemovals', facts.blocked);
+    return { Accepted: accepted, Synced: blocked, ...deletionBlocked(blocked) };
+  }
   if (accepted.status === 'False') {
     const held = no(accepted.reason, 'not accepted: the entries that stand are left as they are');
     return {

@@ -5,12 +5,13 @@ import type { Claim } from './claims.ts';
 import type { Instance } from './instance.ts';
 
 /**
- * Whether an object is there. `deleted` is evidence: its DELETED event, or a proved absence, was seen. `missing` is only the lack
- * of it in our cache, which a restart, an error or an older server can cause as well.
+ * Whether an object is there. `deleted`: its DELETED event was seen. `proved-absent`: two looks and a live read lack it. `missing` is only
+ * the lack of it in our cache, which a restart, an error or an older server can cause as well.
  */
 export type Presence<T> =
   | { readonly state: 'present'; readonly object: T }
   | { readonly state: 'deleted' }
+  | { readonly state: 'proved-absent' }
   | { readonly state: 'missing' };
 
 /**
@@ -25,6 +26,7 @@ export type RegistrationState =
   | 'other-registry'
   | 'deleting'
   | 'deleted'
+  | 'proved-absent'
   | 'missing';
 
 /** What a registration says about entries that bear its name. */
@@ -49,6 +51,8 @@ export interface View {
   readonly slices: readonly EndpointSlice[];
   /** `unknown`: no slice was seen and none was deleted before our eyes, or the source is cut short; nothing may be removed for it. */
   readonly endpoints: 'known' | 'unknown';
+  /** Addresses of entries that slices, those of now or earlier ones, have shown as terminating. */
+  readonly terminated: readonly string[];
   /** Those that cover the Service, the one with precedence first. */
   readonly covering: readonly Registration[];
   /** `unknown`: automatic mirroring may cover it, or not; its Namespace is not in the cache, and was not seen to be deleted. */

@@ -53,7 +53,7 @@ export interface ClusterProofOptions {
   readonly signal: AbortSignal;
 }
 
-/** Proofs for what entries name: their Service and their registration. A proved absence is remembered like a DELETED event. */
+/** Proofs for what entries name: their Service and their registration. A proved absence is remembered as such. */
 export function proofsFor({ client, clock, log, caches, writers, signal }: ClusterProofOptions): AbsenceProof {
   const kinds = {
     Service: { resource: resources.services, cached: caches.services, remove: writers.services.remove },
@@ -78,7 +78,7 @@ export function proofsFor({ client, clock, log, caches, writers, signal }: Clust
     },
     isCached: (kind, key) => find(kind)?.cached.get(key) !== undefined,
     onProved(kind, key) {
-      find(kind)?.remove(key);
+      find(kind)?.remove(key, 'proved');
       log.info({ kind, object: key }, 'an object that entries name is gone: two looks and a live read lack it');
     },
   });

@@ -8,8 +8,9 @@ import type {
   RegistryObject,
   ServiceRegistration,
 } from '../api/kinds.generated.ts';
-import { createStore, type Store, type StoreWriter } from '../kubernetes/store.ts';
+import { createStore, type Deletion, type Store, type StoreWriter } from '../kubernetes/store.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
+import { createTerminations, type Terminations } from './terminations.ts';
 
 interface Kinds {
   readonly namespaces: Namespace;
@@ -25,10 +26,12 @@ interface Kinds {
 export type Caches = { readonly [K in keyof Kinds]: Store<Kinds[K]> } & {
   /** Services whose last slice was deleted before our eyes: the lack of slices is knowledge there, elsewhere it is ignorance. */
   readonly emptied: ReadonlySet<ObjectKey>;
+  readonly terminations: Pick<Terminations, 'seen'>;
 };
 
 export type CacheWriters = { readonly [K in keyof Kinds]: StoreWriter<Kinds[K]> } & {
   readonly emptied: Set<ObjectKey>;
+  readonly terminations: Terminations;
 };
 
 export function createCaches(): { readonly caches: Caches; readonly writers: CacheWriters } {
@@ -46,6 +49,7 @@ export function createCaches(): { readonly caches: Caches; readonly writers: Cac
   const registries = createStore<Registry>();
   const clusterRegistries = createStore<ClusterRegistry>();
   const emptied = new Set<ObjectKey>();
+  const terminations = createTerminations();
   const all = {
     namespaces,
     services,
@@ -56,8 +60,8 @@ export function createCaches(): { readonly caches: Caches; readonly writers: Cac
     clusterRegistries,
   };
   return {
-    caches: { ...pick(all, 'reader'), emptied },
-    writers: { ...pick(all, 'writer'), emptied },
+    caches: { ...pick(all, 'reader'), emptied, terminations },
+    writers: { ...pick(all, 'writer'), emptied, terminations },
   };
 }
 
@@ -104,7 +108,8 @@ export function findRegistration(
   id: string,
 ): {
   readonly object: Registration | undefined;
-  readonly wasDeleted: boolean;
+  /** How it is known to be gone, where it is. */
+  readonly deletion: Deletion | undefined;
   /** Id of the registry that a deleted one named, where that is known. */
   readonly lastRegistry: string | undefined;
 } {
@@ -113,12 +118,18 @@ export function findRegistration(
   const store: Store<Registration> =
     kind === 'ServiceRegistration' ? caches.serviceRegistrations : caches.clusterServiceRegistrations;
   const [lastRegistry] = store.lastUnder('registry', key);
-  return { object: store.get(key), wasDeleted: store.wasDeleted(key), lastRegistry };
+  return { object: store.get(key), deletion: store.deletion(key), lastRegistry };
 }
 
 export function findRegistry(caches: Caches, id: string): RegistryObject | undefined {
   const [kind = '', ...key] = id.split('/');
   return kind === 'Registry' ? caches.registries.get(key.join('/')) : caches.clusterRegistries.get(key.join('/'));
 }
+
+/** By its id, of a registration or registry. */
+export const findOurs = (caches: Caches, id: string): Registration | RegistryObject | undefined =>
+  isRegistryId(id) ? findRegistry(caches, id) : findRegistration(caches, id).object;
+
+export const isRegistryId = (id: string): boolean => id.startsWith('Registry/') || id.startsWith('ClusterRegistry/');
 
 export const keyOf = (object: { readonly metadata: Registration['metadata'] }): ObjectKey => objectKey(object.metadata);

@@ -56,12 +56,16 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
       onMalformed: (object) => options.onMalformed(resource, object),
       onRead: (what) => options.onRead(resource, what),
     });
-  // Our own status writes come back as events, and change nothing about the registry.
+  // Our own status writes come back as events, and change nothing about the registry. Annotations ask for a release.
   const onRegistry = (delta: Delta<RegistryObject>) => {
     const { object } = delta;
     const before = delta.type === 'applied' ? delta.previous : undefined;
-    const { uid, generation } = object.metadata;
-    if (before?.metadata.uid !== uid || before.metadata.generation !== generation)
+    const { uid, generation, annotations } = object.metadata;
+    if (
+      before?.metadata.uid !== uid ||
+      before.metadata.generation !== generation ||
+      !sameJson(before.metadata.annotations, annotations)
+    )
       options.onRegistry(registryId(object));
     else if (!sameJson(before.status, object.status)) options.onRegistryStatus(registryId(object));
   };

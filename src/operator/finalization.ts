@@ -1,6 +1,7 @@
 import type { Registration } from '../api/kinds.generated.ts';
 import type { Clock } from '../clock.ts';
 import { FINALIZER } from '../kubernetes/finalizer.ts';
+import { whyLeftBehind } from '../mirror/held-removals.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
 import type { RegistryWorker } from './registry-worker.ts';
@@ -8,6 +9,8 @@ import type { RegistryWorker } from './registry-worker.ts';
 export interface FinalizationOptions {
   readonly clock: Clock;
   find(id: string): Registration | undefined;
+  /** The deletion guard holds entries of it back. */
+  isHeld(registration: Registration): boolean;
   registryOf(id: string): { readonly exists: boolean; readonly worker: RegistryWorker | undefined };
   hold(registration: Registration): Promise<void>;
   release(registration: Registration): Promise<void>;
@@ -36,7 +39,8 @@ export function createFinalization(options: FinalizationOptions) {
   function verdict(registration: Registration): 'wait' | 'done' | { readonly abandon: string } {
     const id = registrationId(registration);
     const retain = registration.spec.deletionPolicy === 'Retain';
-    const { exists, worker } = options.registryOf(referencedRegistry(registration));
+    const registry = referencedRegistry(registration);
+    const { exists, worker } = options.registryOf(registry);
     const first = since.get(id) ?? clock.now();
     since.set(id, first);
     if (worker === undefined && !exists) return retain ? 'done' : { abandon: 'its registry does not exist' };
@@ -46,7 +50,10 @@ export function createFinalization(options: FinalizationOptions) {
       // A run that began before the deletion may still register something: the deletion made its Service run once more after that.
       if (!retain && worker.link.state === 'up' && worker.ledger.countOf(id) === 0) return 'done';
     }
-    return clock.now() - first >= PATIENCE_MS ? { abandon: 'its registry did not take the changes in time' } : 'wait';
+    if (clock.now() - first < PATIENCE_MS) return 'wait';
+    return {
+      abandon: options.isHeld(registration) ? whyLeftBehind(registry) : 'its registry did not take the changes in time',
+    };
   }
 
   async function settle(id: string): Promise<void> {

@@ -1,5 +1,6 @@
-import type { ObjectKey, Service } from '../api/core.ts';
+import type { EndpointSlice, ObjectKey, Service } from '../api/core.ts';
 import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
+import type { Deletion } from '../kubernetes/store.ts';
 import type { Instance } from '../mirror/instance.ts';
 import { admits, byPrecedence, covers, referencedRegistry, registryId } from '../mirror/selection.ts';
 import {
@@ -45,6 +46,7 @@ export function gather(
     service,
     slices,
     endpoints: known ? 'known' : 'unknown',
+    terminated: terminatedOf(caches, owner, slices, observed),
     covering,
     coverage: isCoverageKnown(caches, id, owner, covering) ? 'known' : 'unknown',
     refusals: Object.fromEntries(covering.flatMap((one) => refusalEntry(surroundings, registry, one))),
@@ -56,10 +58,30 @@ export function gather(
   };
 }
 
+const GONE = { seen: 'deleted', proved: 'proved-absent' } as const satisfies Readonly<Record<Deletion, string>>;
+
 function presence(caches: Caches, owner: ObjectKey): Presence<Service> {
   const object = caches.services.get(owner);
   if (object !== undefined) return { state: 'present', object };
-  return { state: caches.services.wasDeleted(owner) ? 'deleted' : 'missing' };
+  const deletion = caches.services.deletion(owner);
+  return { state: deletion === undefined ? 'missing' : GONE[deletion] };
+}
+
+function terminatedOf(
+  { terminations }: Caches,
+  owner: ObjectKey,
+  slices: readonly EndpointSlice[],
+  observed: readonly Instance[],
+): readonly string[] {
+  const now = new Set(
+    slices.flatMap(({ subsets }) =>
+      subsets.flatMap(({ endpoints }) =>
+        endpoints.flatMap((one) => (one.terminating ? one.addresses.slice(0, 1) : [])),
+      ),
+    ),
+  );
+  const addresses = new Set(observed.map(({ address }) => address));
+  return [...addresses].filter((address) => now.has(address) || terminations.seen(owner, address));
 }
 
 /** Whether automatic mirroring covers a Service, which matters where nothing closer does, can be told only from its Namespace. */
@@ -141,13 +163,13 @@ function stateOf(
   covered: ReadonlySet<string>,
 ): RegistrationState {
   if (covered.has(id)) return 'covers';
-  const { object, wasDeleted, lastRegistry = registryId(registry) } = findRegistration(caches, id);
+  const { object, deletion, lastRegistry = registryId(registry) } = findRegistration(caches, id);
   if (object === undefined) {
     if (isUnreadable(id)) return 'refused';
-    if (!wasDeleted) return 'missing';
+    if (deletion === undefined) return 'missing';
     // Its entries are that registry's to remove, which knows whether another registration has taken them over.
     const isOthers = lastRegistry !== registryId(registry) && findRegistry(caches, lastRegistry) !== undefined;
-    return isOthers ? 'other-registry' : 'deleted';
+    return isOthers ? 'other-registry' : GONE[deletion];
   }
   if (referencedRegistry(object) !== registryId(registry)) return 'other-registry';
   if (object.metadata.deletionTimestamp !== undefined) return 'deleting';

@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { RegistryObject } from '../api/kinds.generated.ts';
+import { systemClock } from '../clock.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import type { Plan } from '../mirror/change.ts';
 import { createClaimIndex } from '../mirror/claims.ts';
@@ -12,6 +13,7 @@ import { createRegistry, type OpenRegistry } from '../registries/create.ts';
 import { RegistryError } from '../registries/error.ts';
 import { type Caches, createCaches, keyOf } from './caches.ts';
 import { readCredentials } from './credentials.ts';
+import { createDeletionGuards } from './deletion-guards.ts';
 import { gather, type Surroundings } from './gather.ts';
 import { withClaims } from './reconcile.ts';
 import { cachesFromCluster, cachesFromFiles } from './snapshot.ts';
@@ -149,16 +151,32 @@ function inspectRegistry(
     gather(surroundings, object, owner, byOwner.get(owner) ?? []),
   );
   for (const view of seen) withClaims(view, claims, () => {});
+  const guard = guardFor(object, instances.length);
   return seen
     .filter(({ covering, observed }) => covering.length > 0 || observed.length > 0)
     .map((view) =>
       inspectService(
         object,
         withClaims(view, claims, () => {}),
-        normalise,
-        problem,
+        { normalise, problem, guard },
       ),
     );
+}
+
+/** As in an operator that has just started: of what went within the window, nobody but the status tells. */
+function guardFor(object: RegistryObject, owned: number): (view: View, plan: Plan) => Plan {
+  const guards = createDeletionGuards({
+    clock: systemClock,
+    find: () => undefined,
+    isCatchingUp: () => true,
+    look: () => {},
+    touch: () => {},
+    onResumed: () => {},
+    onChange: () => {},
+    onReleased: () => {},
+  });
+  const guard = guards.guardOf(registryId(object), object);
+  return (view, plan) => guard.judge(view, plan, owned).plan;
 }
 
 function ownersOf(caches: Caches, registry: string, observed: Iterable<string>): ReadonlySet<string> {
@@ -170,11 +188,16 @@ function ownersOf(caches: Caches, registry: string, observed: Iterable<string>):
   return owners;
 }
 
+interface Comparison {
+  readonly normalise: Observed['normalise'];
+  readonly problem: Observed['problem'] | undefined;
+  guard(view: View, plan: Plan): Plan;
+}
+
 function inspectService(
   object: RegistryObject,
   view: View,
-  normalise: Observed['normalise'],
-  unknown: Observed['problem'],
+  { normalise, problem: unknown, guard }: Comparison,
 ): InspectedKey {
   const wanted = desired(view, normalise);
   const told = wanted.flatMap(({ problem, notes, unfit }) => [
@@ -186,7 +209,7 @@ function inspectService(
     registry: shortName(object),
     service: view.owner,
     compared: unknown === undefined,
-    plan: unknown === undefined ? planChanges(view, wanted) : { changes: [], leftAlone: [] },
+    plan: unknown === undefined ? guard(view, planChanges(view, wanted)) : { changes: [], leftAlone: [] },
     leased: view.observed.filter(({ liveness }) => liveness === 'leased').length,
     endpoints: wanted.flatMap(endpointsOf),
     problems: [...(unknown === undefined ? [] : [unknown]), ...told.map(({ code, message }) => ({ code, message }))],

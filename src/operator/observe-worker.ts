@@ -1,11 +1,18 @@
+import type { EventRecorder } from '../kubernetes/events.ts';
 import type { Change } from '../mirror/change.ts';
+import { referencedRegistry } from '../mirror/selection.ts';
+import { registrationId } from '../mirror/view.ts';
 import type { CreateOptions } from '../registries/create.ts';
 import type { RegistryError } from '../registries/error.ts';
 import type { ChangeResult } from '../registries/registry.ts';
 import { type Log, logChange } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { DeletionGuardsOptions } from './deletion-guards.ts';
+import type { FinalizationOptions } from './finalization.ts';
 import type { Totals } from './outcomes.ts';
+import { shortId } from './overview.ts';
 import type { Link, RegistryWorker } from './registry-worker.ts';
+import { targetOf } from './statuses.ts';
 
 const RESULTS = { done: 'success', retry: 'requeue_after', error: 'error' } as const;
 
@@ -18,6 +25,31 @@ export function observeRequests(registry: string, metrics: Metrics): NonNullable
     if (operation !== 'watch') metrics.observeRegistryRequest(registry, operation, durationMs);
     else if (outcome === 'ok') metrics.observeHint(registry);
     else if (!ENDS.has(outcome)) metrics.observeRegistryWatchRestart(registry, outcome);
+  };
+}
+
+/** A registration was let go by its finalizer while entries of it stay. */
+export const tellAbandoned =
+  (log: Log, events: Pick<EventRecorder, 'record'>): FinalizationOptions['onAbandoned'] =>
+  (registration, entries, why) => {
+    const message = `let go although ${why}: ${entries} entries are left in ${referencedRegistry(registration)}`;
+    events.record(targetOf(registration), 'Warning', 'EntriesLeftBehind', message);
+    log.warn(
+      { registration: registrationId(registration), entries, reason: why },
+      'a registration was let go with its entries left behind',
+    );
+  };
+
+/** Logs of what the deletion guard holds back and lets go. */
+export function observeGuards(log: Log): Pick<DeletionGuardsOptions, 'onChange' | 'onReleased'> {
+  return {
+    onChange({ registry, owner, held, before }) {
+      const [namespace, service] = owner.split('/');
+      const fields = { registry: shortId(registry), namespace, service, held, before };
+      if (held > 0) log.warn(fields, 'removals are held back by the deletion guard');
+      else log.info(fields, 'removals are not held back any more');
+    },
+    onReleased: (id, removals) => log.info({ object: id, removals }, 'held removals were released'),
   };
 }
 
@@ -34,6 +66,8 @@ export function observeWorker({
   return {
     onWritten(change: Change, result: ChangeResult, durationMs: number): void {
       metrics.observeWrite(registry, change.action, result.ok ? 'success' : result.error.code);
+      if (result.ok && change.action === 'deregister' && change.evidence !== undefined)
+        metrics.observeDeregistration(registry, change.evidence);
       logChange(log, { registry, change, durationMs, ...(result.ok ? {} : { error: result.error.code }) });
     },
     onBatch: (size: number): void => metrics.observeBatch(registry, size),
@@ -62,7 +96,7 @@ export function observeWorker({
       },
     },
     /** Returns the function that ends it. */
-    track(worker: RegistryWorker, totals: () => Totals): () => void {
+    track(worker: RegistryWorker, totals: () => Totals & { readonly held: number }): () => void {
       const endQueue = metrics.trackQueue(registry, () => {
         const unfinished = worker.queue.unfinishedMs();
         return {
@@ -78,6 +112,7 @@ export function observeWorker({
         desired: totals().desired,
         registered: totals().standing,
         owned: worker.ledger.size,
+        held: totals().held,
       }));
       return () => {
         endQueue();

@@ -12,12 +12,13 @@ import { createRegistry } from '../registries/create.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { proofsFor } from './absence.ts';
-import { createCaches, findRegistration, findRegistry, registrationsOf } from './caches.ts';
+import { createCaches, findOurs, findRegistration, findRegistry, registrationsOf } from './caches.ts';
 import { watchCluster } from './cluster.ts';
 import { hasCredentials, readCredentials } from './credentials.ts';
+import { createDeletionGuards } from './deletion-guards.ts';
 import { createFinalization } from './finalization.ts';
 import type { Surroundings } from './gather.ts';
-import { observeRequests, observeWorker } from './observe-worker.ts';
+import { observeGuards, observeRequests, observeWorker, tellAbandoned } from './observe-worker.ts';
 import { createOutcomes } from './outcomes.ts';
 import { type Summary, shortId, shortName, snapshotOf, summarise } from './overview.ts';
 import { createPropagation } from './propagation.ts';
@@ -100,11 +101,21 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     onError: (id, err) => log.error({ registry: id, err }, 'the registry could not be brought in line with its object'),
   });
 
+  const guards = createDeletionGuards({
+    clock,
+    find: (id) => findOurs(caches, id),
+    isCatchingUp: (id) => reconciler.isCatchingUp(id),
+    look: (id, owner) => registries.get(id)?.worker?.queue.add(owner),
+    touch: (id) => touch(id),
+    onResumed: touchRegistry,
+    ...observeGuards(log),
+  });
   const statuses = createStatuses({
     surroundings,
     registries,
     outcomes,
     isCatchingUp: (id) => reconciler.isCatchingUp(id),
+    guards,
     unreadable,
     now,
   });
@@ -121,30 +132,27 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     },
   });
   const touch = (id: string) => {
-    if (started) statusWriter.mark(id);
+    if (!started) return;
+    guards.heed(id);
+    statusWriter.mark(id);
   };
   const finalization = createFinalization({
     clock,
     find: (id) => findRegistration(caches, id).object,
+    isHeld: (registration) => guards.held(referencedRegistry(registration), registrationId(registration)).size > 0,
     registryOf: (id) => ({ exists: findRegistry(caches, id) !== undefined, worker: registries.get(id)?.worker }),
     async hold(registration) {
       await ensureFinalizer(client, targetOf(registration), writing.signal);
     },
     release: (registration) => removeFinalizer(client, targetOf(registration), writing.signal),
-    onAbandoned(registration, entries, why) {
-      const message = `let go although ${why}: ${entries} entries are left in ${referencedRegistry(registration)}`;
-      events.record(targetOf(registration), 'Warning', 'EntriesLeftBehind', message);
-      log.warn(
-        { registration: registrationId(registration), entries, reason: why },
-        'a registration was let go with its entries left behind',
-      );
-    },
+    onAbandoned: tellAbandoned(log, events),
     onError: (id, err) =>
       log.warn({ registration: id, err }, 'the finalizer could not be set or removed; it is tried again'),
   });
   const triggers = createTriggers({
     caches,
     emptied: writers.emptied,
+    terminations: writers.terminations,
     propagation,
     workers: () => (started ? registries.workers() : []),
     touch(id) {
@@ -157,6 +165,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     registries,
     outcomes,
     propagation,
+    guards,
     absences: proofsFor({ client, clock, log, caches, writers, signal: writing.signal }),
     touch,
     touchRegistry,
@@ -201,7 +210,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
       onClosed: () => endObserving(),
       timing: observer.timing,
     });
-    const endObserving = observer.track(worker, () => outcomes.totals(id));
+    const endObserving = observer.track(worker, () => ({ ...outcomes.totals(id), held: guards.total(id) }));
     return worker;
   }
 
@@ -238,7 +247,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
   }
 
   async function start(signal: AbortSignal): Promise<void> {
-    const { emptied: _, ...stores } = caches;
+    const { emptied: _, terminations: __, ...stores } = caches;
     await Promise.all(Object.values(stores).map((store) => store.whenSynced(signal)));
     started = true;
     log.info({ services: caches.services.size, slices: caches.slices.size }, 'the caches are complete');

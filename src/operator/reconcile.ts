@@ -7,6 +7,7 @@ import { claimsOf } from '../mirror/ports.ts';
 import type { Outcome } from '../mirror/status.ts';
 import { registrationId, type View } from '../mirror/view.ts';
 import { meansUnreachable, type RegistryError } from '../registries/error.ts';
+import type { Guard } from './deletion-guards.ts';
 import type { RegistryWorker } from './registry-worker.ts';
 import type { RunResult } from './work-queue.ts';
 
@@ -27,13 +28,13 @@ export type Seen = Omit<View, 'claims'>;
 export async function reconcile(
   worker: RegistryWorker,
   owner: string,
-  look: (owner: string) => Seen,
+  { look, guard }: { look(owner: string): Seen; readonly guard: Guard },
 ): Promise<Reconciled> {
   const touch = (touched: string) => worker.queue.add(touched);
   const seen = look(owner);
   const view = confirmClaims(withClaims(seen, worker.claims, touch), worker.claims, touch, look);
   const wanted = desired(view, worker.registry.normalise);
-  const plan = planChanges(view, wanted);
+  const { plan, againMs } = guard.judge(view, planChanges(view, wanted), worker.ledger.size);
   const results = await worker.writer.submit(plan.changes);
 
   const failed = plan.changes.flatMap((change, index) => {
@@ -41,6 +42,7 @@ export async function reconcile(
     return result === undefined || result.ok ? [] : [{ change, error: result.error }];
   });
   for (const { error } of failed) worker.report(error);
+  guard.acknowledged(owner, removed(plan, failed));
   const outcomes = new Map(wanted.map((one) => [registrationId(one.registration), outcomeOf(one, plan, failed)]));
   return {
     view,
@@ -49,6 +51,7 @@ export async function reconcile(
     result: resultOf(
       plan,
       failed.map(({ error }) => error),
+      againMs,
     ),
   };
 }
@@ -89,6 +92,12 @@ export function confirmClaims(
 interface Failed {
   readonly change: Change;
   readonly error: RegistryError;
+}
+
+function removed({ changes }: Plan, failed: readonly Failed[]): ReadonlySet<string> {
+  const stand = new Set(failed.map(({ change }) => change.instance.id));
+  const gone = changes.filter(({ action, instance }) => action === 'deregister' && !stand.has(instance.id));
+  return new Set(gone.map(({ instance }) => instance.id));
 }
 
 function outcomeOf(wanted: Wanted, plan: Plan, failed: readonly Failed[]): Outcome {
@@ -139,14 +148,14 @@ const isPermanent = ({ code }: RegistryError): boolean =>
   code === 'too-large' ||
   code === 'unsupported';
 
-function resultOf(plan: Plan, errors: readonly RegistryError[]): RunResult {
+function resultOf(plan: Plan, errors: readonly RegistryError[], againMs: number | undefined): RunResult {
   if (errors.length > 0) {
     const waits = errors.map((error) => error.retryAfterMs ?? (isPermanent(error) ? PERMANENT_RETRY_MS : 0));
     return { kind: 'retry', afterMs: Math.max(...waits) };
   }
-  return plan.leftAlone.some(({ because }) => because === 'unconfirmed')
-    ? { kind: 'retry', afterMs: CONFIRM_MS }
-    : { kind: 'done' };
+  const unconfirmed = plan.leftAlone.some(({ because }) => because === 'unconfirmed');
+  const waits = [...(unconfirmed ? [CONFIRM_MS] : []), ...(againMs === undefined ? [] : [againMs])];
+  return waits.length === 0 ? { kind: 'done' } : { kind: 'retry', afterMs: Math.min(...waits) };
 }
 
 /** Rule 2c: the time between the two looks that must both find an object absent. */

@@ -1,6 +1,7 @@
 import type { View } from '../mirror/view.ts';
 import type { AbsenceProof } from './absence.ts';
 import { findRegistration, findRegistry, keyOf } from './caches.ts';
+import type { DeletionGuards } from './deletion-guards.ts';
 import { gather, type Surroundings } from './gather.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Propagation } from './propagation.ts';
@@ -15,6 +16,7 @@ export interface ReconcilerOptions {
   readonly outcomes: Outcomes;
   readonly propagation: Propagation;
   readonly absences: AbsenceProof;
+  readonly guards: Pick<DeletionGuards, 'guardOf' | 'begin' | 'caughtUp'>;
   /** The status of a registration or registry may have changed. */
   touch(id: string): void;
   /** So may those of a registry and of all its registrations. */
@@ -29,6 +31,7 @@ export function createReconciler({
   outcomes,
   propagation,
   absences,
+  guards,
   ...tell
 }: ReconcilerOptions) {
   const { caches } = surroundings;
@@ -50,7 +53,12 @@ export function createReconciler({
     const concerned = seen.filter(({ covering, observed }) => covering.length > 0 || observed.length > 0);
     if (!catchingUp.has(worker.id)) catchingUp.set(worker.id, new Set(concerned.map(({ owner }) => owner)));
     for (const { owner } of concerned) worker.queue.add(owner);
-    if (concerned.length === 0) tell.touchRegistry(worker.id);
+    if (concerned.length === 0) caughtUp(worker.id);
+  }
+
+  function caughtUp(id: string): void {
+    guards.caughtUp(id);
+    tell.touchRegistry(id);
   }
 
   async function run(worker: RegistryWorker, owner: string): Promise<RunResult> {
@@ -63,11 +71,13 @@ export function createReconciler({
       plan,
       outcomes: said,
       result,
-    } = await reconcile(worker, owner, (one) => gather(surroundings, object, one, worker.ledger.owned(one)));
+    } = await reconcile(worker, owner, {
+      look: (one) => gather(surroundings, object, one, worker.ledger.owned(one)),
+      guard: guards.guardOf(worker.id, object),
+    });
     if (plan.changes.length > 0 && result.kind === 'done') acknowledged();
     if (plan.changes.length > 0) tell.touch(worker.id);
-    if (catchingUp.get(worker.id)?.delete(owner) && catchingUp.get(worker.id)?.size === 0)
-      tell.touchRegistry(worker.id);
+    if (catchingUp.get(worker.id)?.delete(owner) && catchingUp.get(worker.id)?.size === 0) caughtUp(worker.id);
     const concerned = new Set([...outcomes.set(worker.id, owner, said), ...Object.keys(view.registrations)]);
     for (const id of concerned) {
       tell.touch(id);
@@ -86,7 +96,7 @@ export function createReconciler({
     const proved =
       (service.state === 'missing' && caches.services.wasDeleted(owner)) ||
       Object.entries(registrations).some(
-        ([id, state]) => state === 'missing' && findRegistration(caches, id).wasDeleted,
+        ([id, state]) => state === 'missing' && findRegistration(caches, id).deletion !== undefined,
       );
     if (proved) worker.queue.add(owner);
   }
@@ -95,7 +105,11 @@ export function createReconciler({
     lookAtAll,
     reconcile: run,
     /** The registry was opened anew. */
-    startOver: (id: string) => catchingUp.delete(id),
+    startOver(id: string): void {
+      catchingUp.delete(id);
+      const object = findRegistry(caches, id);
+      if (object !== undefined) guards.begin(id, object);
+    },
     /** Not every Service has been looked at since the registry was opened, and nothing but time stands in the way. */
     isCatchingUp(id: string): boolean {
       const { worker, problem } = registries.get(id) ?? {};

@@ -3,11 +3,13 @@ import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
 import type { Resource } from '../kubernetes/resources.ts';
 import * as resources from '../kubernetes/resources.ts';
 import type { StatusUpdate } from '../kubernetes/status-writer.ts';
+import { blockedBefore, blockedMessage, releaseCommand } from '../mirror/held-removals.ts';
 import { registryStatus } from '../mirror/registry-status.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { type RegistryState, registrationStatus, type ServiceFacts } from '../mirror/status.ts';
 import { registrationId } from '../mirror/view.ts';
-import { findRegistration, findRegistry, keyOf } from './caches.ts';
+import { findRegistration, findRegistry, isRegistryId, keyOf } from './caches.ts';
+import type { DeletionGuards } from './deletion-guards.ts';
 import { coveringOf, type Surroundings } from './gather.ts';
 import type { Outcomes } from './outcomes.ts';
 import { generationOf } from './reconcile.ts';
@@ -22,6 +24,7 @@ export interface StatusesOptions {
   readonly outcomes: Outcomes;
   /** The registry was not read, or not every Service looked at, since this process started. */
   isCatchingUp(registry: string): boolean;
+  readonly guards: Pick<DeletionGuards, 'held' | 'isResuming' | 'handledBy'>;
   readonly unreadable: Pick<Unreadable, 'status'>;
   /** RFC 3339. */
   readonly now: () => string;
@@ -35,16 +38,29 @@ const MAY_COME: ReadonlySet<string> = new Set([
   'SecretNotFound',
 ]);
 
-export function createStatuses({ surroundings, registries, outcomes, isCatchingUp, unreadable, now }: StatusesOptions) {
+export function createStatuses(options: StatusesOptions) {
+  const { surroundings, registries, outcomes, isCatchingUp, guards, unreadable, now } = options;
   const { caches } = surroundings;
 
   /** By the id of a registration or registry; undefined when there is nothing to say. */
   function desired(id: string): StatusUpdate | undefined {
     const invalid = unreadable.status(id);
     if (invalid !== undefined) return invalid;
-    if (id.startsWith('Registry/') || id.startsWith('ClusterRegistry/')) return ofRegistry(id);
+    if (isRegistryId(id)) return ofRegistry(id);
     const { object } = findRegistration(caches, id);
-    return object === undefined || object.metadata.deletionTimestamp !== undefined ? undefined : ofRegistration(object);
+    if (object === undefined) return undefined;
+    // Of one that is being deleted nothing is told but that its entries are held.
+    const isTold = object.metadata.deletionTimestamp === undefined || blockedOf(object) !== undefined;
+    return isTold ? ofRegistration(object) : undefined;
+  }
+
+  /** What is told of removals that are held of its entries. */
+  function blockedOf(registration: Registration): string | undefined {
+    const id = referencedRegistry(registration);
+    const registry = findRegistry(caches, id) ?? registries.get(id)?.object;
+    const held = guards.held(id, registrationId(registration));
+    if (held.size === 0 || registry === undefined) return undefined;
+    return blockedMessage({ held, settings: registry.spec.deletionGuard }, releaseCommand(registration));
   }
 
   function ofRegistration(registration: Registration): StatusUpdate | undefined {
@@ -62,6 +78,7 @@ export function createStatuses({ surroundings, registries, outcomes, isCatchingU
       registry: stateOf(slot),
       services,
       strays: (slot?.worker?.ledger.countOf(registrationId(registration)) ?? 0) - covered,
+      ...told(registration, blockedOf(registration)),
       now: now(),
     });
     return update(registration, status);
@@ -87,6 +104,11 @@ export function createStatuses({ surroundings, registries, outcomes, isCatchingU
         healthy: standing.filter(({ health }) => health === 'healthy').length,
       };
     });
+  }
+
+  function told(object: Registration | RegistryObject, blocked: string | undefined) {
+    const releaseAt = guards.handledBy(object);
+    return { ...(blocked === undefined ? {} : { blocked }), ...(releaseAt === undefined ? {} : { releaseAt }) };
   }
 
   /** The Services that the registration covers, after precedence. */
@@ -117,9 +139,17 @@ export function createStatuses({ surroundings, registries, outcomes, isCatchingU
             }
           : link,
       ...(slot?.worker?.ledger.loaded === true ? { owned: slot.worker.ledger.size } : {}),
+      ...told(registry, heldIn(id, registry)),
       now: now(),
     });
     return update(registry, status);
+  }
+
+  /** Until everything has been looked at after a start, what the process before held may still be. */
+  function heldIn(id: string, registry: RegistryObject): string | undefined {
+    const held = guards.held(id);
+    if (held.size === 0) return guards.isResuming(id) ? blockedBefore(registry.status)?.message : undefined;
+    return blockedMessage({ held, settings: registry.spec.deletionGuard }, releaseCommand(registry));
   }
 
   return { desired, matched };

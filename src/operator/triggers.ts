@@ -7,12 +7,14 @@ import { registrationId } from '../mirror/view.ts';
 import { type Caches, candidatesFor, keyOf, serviceOf } from './caches.ts';
 import type { Propagation } from './propagation.ts';
 import type { RegistryWorker } from './registry-worker.ts';
+import type { Terminations } from './terminations.ts';
 
 /** Which Services a change of the cluster concerns. Only keys go on: what changed, the reconcile finds out by looking. */
 
 export interface TriggerOptions {
   readonly caches: Caches;
   readonly emptied: Set<ObjectKey>;
+  readonly terminations: Pick<Terminations, 'note'>;
   readonly propagation: Propagation;
   workers(): Iterable<RegistryWorker>;
   /** The status of the registration may have changed. */
@@ -21,7 +23,7 @@ export interface TriggerOptions {
 
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
 
-export function createTriggers({ caches, emptied, propagation, workers, touch }: TriggerOptions) {
+export function createTriggers({ caches, emptied, terminations, propagation, workers, touch }: TriggerOptions) {
   function look(owner: ObjectKey, urgency: 'normal' | 'urgent' = 'normal', triggeredAt?: string): void {
     const asked = new Set(candidatesFor(caches, owner).map(referencedRegistry));
     for (const worker of workers()) {
@@ -44,8 +46,10 @@ export function createTriggers({ caches, emptied, propagation, workers, touch }:
 
     onSlice(delta: Delta<EndpointSlice>): void {
       const owner = serviceOf(delta.object);
-      if (delta.type === 'applied') emptied.delete(owner);
-      else if (caches.slices.by('service', owner).length === 0) emptied.add(owner);
+      if (delta.type === 'applied') {
+        terminations.note(owner, delta.object);
+        emptied.delete(owner);
+      } else if (caches.slices.by('service', owner).length === 0) emptied.add(owner);
       const before = delta.type === 'applied' ? delta.previous : delta.object;
       // A slice can be handed to another Service by its label.
       if (before !== undefined && serviceOf(before) !== owner) look(serviceOf(before), 'urgent');

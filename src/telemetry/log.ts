@@ -6,7 +6,7 @@ export const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'
 
 type Write = (fields: object, message: string) => void;
 
-/** The message is constant; what varies is a field: `registry, namespace, service, instance, action, reason, durationMs, error`. */
+/** The message is constant; what varies is a field: `registry, namespace, service, instance, action, reason, evidence, durationMs, error`. */
 export interface Log {
   readonly debug: Write;
   readonly info: Write;
@@ -89,6 +89,7 @@ export function logChange(log: Log, { registry, change, error, durationMs }: Wri
     instance: id,
     action,
     reason,
+    ...(change.action === 'deregister' && change.evidence !== undefined && { evidence: change.evidence }),
     durationMs: Math.round(durationMs),
   };
   if (error === undefined) log.info(fields, PAST[action]);

@@ -113,6 +113,18 @@ export const catalog = {
     help: 'Changes of instances sent to a registry, by operation (register, update, deregister) and result: success or the error code.',
     labels: ['registry', 'operation', 'result'],
   },
+  deregistrations: {
+    type: 'counter',
+    name: 'roster_deregistrations_total',
+    help: 'Entries removed from a registry, by the evidence that they should go: ObjectDeleted, NewerVersion or AbsenceProved.',
+    labels: ['registry', 'evidence'],
+  },
+  heldRemovals: {
+    type: 'gauge',
+    name: 'roster_held_removals',
+    help: 'Removals that the deletion guard of a registry holds back until they are released or not wanted any more.',
+    labels: ['registry'],
+  },
   registryBatchSize: {
     type: 'histogram',
     name: 'roster_registry_batch_size',

@@ -17,6 +17,8 @@ export interface RegistrySample {
   readonly desired: number;
   readonly registered: number;
   readonly owned: number;
+  /** Removals that the deletion guard holds back. */
+  readonly held: number;
 }
 
 /** Durations go in as milliseconds and come out as seconds. Nothing here throws or waits. */
@@ -34,6 +36,7 @@ export interface Metrics {
   trackRegistry(registry: string, sample: () => RegistrySample): () => void;
   /** `result`: `success` or the code of the error. */
   observeWrite(registry: string, operation: string, result: string): void;
+  observeDeregistration(registry: string, evidence: string): void;
   observeBatch(registry: string, size: number): void;
   observeRegistryRequest(registry: string, operation: string, durationMs: number): void;
   observeHint(registry: string): void;
@@ -96,6 +99,9 @@ export function createMetrics({ version, defaults = true }: MetricsOptions): Met
   gauge(catalog.registryUp, (each) => {
     for (const [registry, sample] of registries) each.set({ registry }, sample().up ? 1 : 0);
   });
+  gauge(catalog.heldRemovals, (each) => {
+    for (const [registry, sample] of registries) each.set({ registry }, sample().held);
+  });
   gauge(catalog.instances, (each) => {
     for (const [registry, sample] of registries) {
       const { desired, registered, owned } = sample();
@@ -115,6 +121,7 @@ export function createMetrics({ version, defaults = true }: MetricsOptions): Met
   const workSeconds = histogram(catalog.workSeconds);
   const kubeRequests = counter(catalog.kubeRequests);
   const registryWrites = counter(catalog.registryWrites);
+  const deregistrations = counter(catalog.deregistrations);
   const registryBatchSize = histogram(catalog.registryBatchSize);
   const registryRequestSeconds = histogram(catalog.registryRequestSeconds);
   const registryHints = counter(catalog.registryHints);
@@ -143,6 +150,7 @@ export function createMetrics({ version, defaults = true }: MetricsOptions): Met
       kubeRequests.inc({ code: status === 0 ? '<error>' : status, method: method.toUpperCase(), host }),
     trackRegistry: (registry, sample) => tracked(registries, registry, sample),
     observeWrite: (registry, operation, result) => registryWrites.inc({ registry, operation, result }),
+    observeDeregistration: (registry, evidence) => deregistrations.inc({ registry, evidence }),
     observeBatch: (registry, size) => registryBatchSize.observe({ registry }, size),
     observeRegistryRequest: (registry, operation, ms) =>
       registryRequestSeconds.observe({ registry, operation }, seconds(ms)),

@@ -40,7 +40,12 @@ const inspection: Inspection = {
             instance: { ...api, health: 'unhealthy', metadata: { zone: 'z1' } },
             reason: 'Changed',
           },
-          { action: 'deregister', instance: instance('shop/api', '10.0.0.10'), reason: 'EndpointRemoved' },
+          {
+            action: 'deregister',
+            instance: instance('shop/api', '10.0.0.10'),
+            reason: 'EndpointRemoved',
+            evidence: 'NewerVersion',
+          },
         ],
         leftAlone: [
           {
@@ -63,7 +68,7 @@ test('a plan shows each change with its reason, what is left alone and why, prob
     text(`
       ACTION       SERVICE    NAME   ENDPOINT         REGISTRY   REASON
       update       shop/api   api    10.0.0.9:8080    consul     Changed: health healthy -> unhealthy, liveness leased -> persistent, metadata.team "a" -> (none), metadata.zone (none) -> "z1"
-      deregister   shop/api   api    10.0.0.10:8080   consul     EndpointRemoved
+      deregister   shop/api   api    10.0.0.10:8080   consul     EndpointRemoved (NewerVersion)
       register     shop/web   web    10.0.0.7:8080    consul     EndpointAdded
       register     shop/web   web    [fd00::7]:8080   consul     EndpointAdded
       left alone   shop/api   api    10.0.0.11:8080   consul     unconfirmed: its absence is being confirmed

@@ -12,7 +12,8 @@ import { openStage, testTraces } from './stage.ts';
 const stage = await openStage();
 const { operator, consul } = stage;
 const audit = { audit: { intervalSeconds: 5 } };
-const s = await openScenario(stage, 'Consul', { registrySpec: audit });
+// Half of a slice goes at once here.
+const s = await openScenario(stage, 'Consul', { registrySpec: { ...audit, deletionGuard: { maxPercent: 100 } } });
 const memory = await openScenario(stage, 'Memory', { registrySpec: audit });
 const { namespace: ns, id } = s;
 const named = (name: string) => `${name}-${id}`;

@@ -58,6 +58,24 @@ test('waiting for the first list ends with it, or with the signal', async () => 
   await reader.whenSynced(aborted.signal);
 });
 
+test('how an object is known to be gone is remembered, and what was seen outweighs what was proved', () => {
+  const { reader, writer } = createStore<Service>();
+  writer.remove('shop/seen');
+  writer.remove('shop/proved', 'proved');
+  assert.deepEqual(
+    ['shop/seen', 'shop/proved', 'shop/other'].map((key) => reader.deletion(key)),
+    ['seen', 'proved', undefined],
+  );
+  writer.remove('shop/seen', 'proved');
+  assert.equal(reader.deletion('shop/seen'), 'seen');
+  const going = made('going', 1, 'x');
+  writer.put({ ...going, metadata: { ...going.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } });
+  writer.remove('shop/going', 'proved');
+  assert.equal(reader.deletion('shop/going'), 'seen', 'it was seen to be about to go');
+  writer.put(made('seen', 2, 'x'));
+  assert.equal(reader.deletion('shop/seen'), undefined);
+});
+
 test('what is known of deleted objects is forgotten, oldest first, when it becomes too much', () => {
   const { reader, writer } = createStore<Service>();
   for (let i = 0; i < 20_001; i++) writer.remove(`shop/s${i}`);

@@ -138,7 +138,9 @@ const SETTINGS = {
 } as const;
 
 export const clusterRegistry = (
-  changes: Partial<Pick<ClusterRegistrySpec, 'allowedNamespaces' | 'allowUnmanagedEndpoints' | 'audit'>> = {},
+  changes: Partial<
+    Pick<ClusterRegistrySpec, 'allowedNamespaces' | 'allowUnmanagedEndpoints' | 'audit' | 'deletionGuard'>
+  > = {},
   meta: Meta = {},
 ): ClusterRegistry => ({
   apiVersion: 'roster.dev/v1alpha1',
@@ -198,6 +200,7 @@ export function view(changes: Partial<View> = {}): View {
     service: { state: 'present', object: service() },
     slices: [slice([endpoint('10.0.0.1')])],
     endpoints: 'known',
+    terminated: [],
     coverage: 'known',
     covering,
     refusals: {},

@@ -5,6 +5,7 @@ import type { EndpointSlice, Service } from '../../src/api/core.ts';
 import type { Registration } from '../../src/api/kinds.generated.ts';
 import type { Change } from '../../src/mirror/change.ts';
 import { desired, type Normalise } from '../../src/mirror/desired.ts';
+import { isGone } from '../../src/mirror/evidence.ts';
 import { canonical, type Instance } from '../../src/mirror/instance.ts';
 import { planChanges } from '../../src/mirror/plan.ts';
 import { claimsOf } from '../../src/mirror/ports.ts';
@@ -108,6 +109,7 @@ const STATES: readonly RegistrationState[] = [
   'other-registry',
   'deleting',
   'deleted',
+  'proved-absent',
   'missing',
 ];
 
@@ -138,7 +140,14 @@ const views: fc.Arbitrary<View> = fc
     covering,
     service: fc.oneof(
       { weight: 4, arbitrary: services.map((object) => ({ state: 'present', object }) as const) },
-      { weight: 1, arbitrary: fc.constantFrom({ state: 'deleted' } as const, { state: 'missing' } as const) },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom(
+          { state: 'deleted' } as const,
+          { state: 'proved-absent' } as const,
+          { state: 'missing' } as const,
+        ),
+      },
     ),
     slices,
     endpoints: fc.constantFrom('known' as const, 'known' as const, 'unknown' as const),
@@ -156,7 +165,7 @@ const views: fc.Arbitrary<View> = fc
       const state = ids.has(id) ? 'covers' : id.endsWith('x') ? other : uncovered;
       return [id, state] as const;
     });
-    const there = states.filter(([, state]) => state !== 'missing' && state !== 'deleted');
+    const there = states.filter(([, state]) => state !== 'missing' && (state === 'deleting' || !isGone(state)));
     const [first] = rest.covering;
     const seen = view({
       ...rest,
@@ -316,7 +325,8 @@ describe('a removal', () => {
           assert.notEqual(given.service.state, 'missing');
           const state = given.registrations[one.marks.registration];
           assert.ok(state !== undefined && state !== 'missing' && state !== 'other-registry', state);
-          if (given.coverage === 'unknown') assert.equal(given.service.state, 'deleted', 'that is evidence enough');
+          if (given.coverage === 'unknown')
+            assert.match(given.service.state, /deleted|proved-absent/, 'evidence enough');
         }
       }),
       RUNS,
@@ -341,7 +351,7 @@ describe('a removal', () => {
           const state = given.registrations[one.marks.registration];
           const policy = given.policies[one.marks.registration];
           if (state === 'deleting') assert.equal(policy?.deletionPolicy, 'Delete');
-          else if (state === 'deleted') assert.equal(one.marks.retained, false);
+          else if (isGone(state)) assert.equal(one.marks.retained, false);
           else assert.ok(policy === undefined || (policy.updatePolicy === 'Sync' && !policy.suspend));
         }
       }),
@@ -398,11 +408,7 @@ describe('a suspended registration, and one on a dry run', () => {
             Object.entries(given.policies).map(([id, policy]) => [id, { ...policy, ...spec }]),
           ),
         };
-        const gone = new Set(
-          Object.entries(still.registrations).flatMap(([id, state]) =>
-            state === 'deleting' || state === 'deleted' ? [id] : [],
-          ),
-        );
+        const gone = new Set(Object.entries(still.registrations).flatMap(([id, state]) => (isGone(state) ? [id] : [])));
         for (const { instance: one } of plan(still).changes) assert.ok(gone.has(one.marks.registration));
       }),
       RUNS,

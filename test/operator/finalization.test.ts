@@ -16,15 +16,17 @@ function stage(options: { hold?: () => Promise<void>; release?: () => Promise<vo
   const clock = virtualClock();
   const ledger = createLedger();
   const told: string[] = [];
-  const state: { object: Registration | undefined; exists: boolean; open: boolean; up: boolean } = {
+  const state: { object: Registration | undefined; exists: boolean; open: boolean; up: boolean; guarded: boolean } = {
     object: undefined,
     exists: true,
     open: true,
     up: true,
+    guarded: false,
   };
   const finalization = createFinalization({
     clock,
     find: () => state.object,
+    isHeld: () => state.guarded,
     registryOf: () => ({
       exists: state.exists,
       worker: state.open
@@ -140,6 +142,19 @@ describe('a deleted registration', () => {
     assert.deepEqual(told, []);
     await clock.advance(3_000);
     assert.deepEqual(told, ['abandon 1: its registry did not take the changes in time', 'release']);
+  });
+
+  it('is let go after a minute while the deletion guard holds its entries, and that is told', async () => {
+    const { clock, load, deleted, look, told, state } = stage();
+    load(entry);
+    state.guarded = true;
+    deleted();
+    await look();
+    await clock.advance(61_000);
+    assert.deepEqual(told, [
+      'abandon 1: the deletion guard holds its entries back (roster release --registry consul)',
+      'release',
+    ]);
   });
 
   it('is let go at once when its registry does not exist, and that is told', async () => {

@@ -77,6 +77,28 @@ describe('what a decision may look at', () => {
     assert.equal(look({ fill: cut }).endpoints, 'unknown');
   });
 
+  it('is what was seen to be deleted, and what was proved to be absent', () => {
+    const observed = [instance('10.0.0.1')];
+    const gone = look({ fill: ({ services }) => services.remove('shop/web', 'proved') });
+    assert.equal(gone.service.state, 'proved-absent');
+    const state = (known: 'seen' | 'proved') =>
+      look({ fill: ({ serviceRegistrations }) => serviceRegistrations.remove('shop/web', known), observed })
+        .registrations[SELF];
+    assert.deepEqual([state('seen'), state('proved')], ['deleted', 'proved-absent']);
+  });
+
+  it('is which addresses of entries terminate, or did so when they were seen last', () => {
+    const observed = ['1', '2', '3', '4'].map((n) => instance(`10.0.0.${n}`));
+    const fill = (writers: CacheWriters) => {
+      const ending = slice(['1', '2', '9'].map((n) => endpoint(`10.0.0.${n}`, { ready: false, terminating: true })));
+      writers.terminations.note('shop/web', ending);
+      writers.terminations.note('shop/web', slice([endpoint('10.0.0.2')]));
+      writers.terminations.note('shop/api', slice([endpoint('10.0.0.4', { terminating: true })], {}, 'shop/api'));
+      writers.slices.put(slice([endpoint('10.0.0.3', { ready: false, terminating: true })]));
+    };
+    assert.deepEqual(look({ fill, observed }).terminated, ['10.0.0.1', '10.0.0.3']);
+  });
+
   it('is the slices of this Service alone', () => {
     const fill = (writers: CacheWriters) => {
       usual(writers);

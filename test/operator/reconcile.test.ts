@@ -4,6 +4,7 @@ import type { Registration } from '../../src/api/kinds.generated.ts';
 import type { Change } from '../../src/mirror/change.ts';
 import { createClaimIndex } from '../../src/mirror/claims.ts';
 import type { View } from '../../src/mirror/view.ts';
+import type { Guard } from '../../src/operator/deletion-guards.ts';
 import { createLedger } from '../../src/operator/ledger.ts';
 import { confirmClaims, reconcile, type Seen, withClaims } from '../../src/operator/reconcile.ts';
 import type { RegistryWorker } from '../../src/operator/registry-worker.ts';
@@ -102,7 +103,35 @@ describe('the claims of Services that are looked at one after the other', () => 
 describe('a reconcile', () => {
   const error = (code: RegistryErrorCode, details = {}) => new RegistryError(code, `it is ${code}`, details);
 
-  async function run(of: Partial<View>, answer: (change: Change) => ChangeResult = () => ({ ok: true })) {
+  /** Lets everything go but these addresses. */
+  const holding = (...addresses: string[]): Guard & { readonly acknowledgedIds: string[] } => {
+    const acknowledgedIds: string[] = [];
+    return {
+      acknowledgedIds,
+      judge(_, { changes, leftAlone }) {
+        const isHeld = ({ action, instance: one }: Change) =>
+          action === 'deregister' && addresses.includes(one.address);
+        const held = changes.filter(isHeld).map(({ instance: one }) => one);
+        return {
+          plan: {
+            changes: changes.filter((change) => !isHeld(change)),
+            leftAlone: [
+              ...leftAlone,
+              ...held.map((one) => ({ instance: one, because: 'deletion-guard' as const, message: 'held' })),
+            ],
+          },
+          ...(held.length > 0 ? { againMs: 9_000 } : {}),
+        };
+      },
+      acknowledged: (_, ids) => acknowledgedIds.push(...ids),
+    };
+  };
+
+  async function run(
+    of: Partial<View>,
+    answer: (change: Change) => ChangeResult = () => ({ ok: true }),
+    guard: Guard = holding(),
+  ) {
     const submitted: Change[] = [];
     const reported: string[] = [];
     const queued: string[] = [];
@@ -119,7 +148,7 @@ describe('a reconcile', () => {
       },
       report: (one: RegistryError) => reported.push(one.code),
     } as unknown as RegistryWorker;
-    const done = await reconcile(worker, 'shop/web', () => view(of));
+    const done = await reconcile(worker, 'shop/web', { look: () => view(of), guard });
     const outcome = done.outcomes.get('ServiceRegistration/shop/web');
     return { ...done, outcome, submitted, reported, queued };
   }
@@ -198,6 +227,29 @@ describe('a reconcile', () => {
       outcome?.refused.map((one) => one.instance),
       ['prod/shop/web/10.9.9.9:8080'],
     );
+  });
+
+  it('writes what the deletion guard lets go, tells it what was taken, and looks again when more may be free', async () => {
+    const given = { observed: [instance('10.0.0.1'), instance('10.9.9.8'), instance('10.9.9.9')] };
+    const guard = holding('10.9.9.9');
+    const { submitted, result, outcome } = await run(given, undefined, guard);
+    assert.deepEqual(
+      submitted.map(({ action, instance: { address } }) => `${action} ${address}`),
+      ['deregister 10.9.9.8'],
+    );
+    assert.deepEqual(guard.acknowledgedIds, ['prod/shop/web/10.9.9.8:8080']);
+    assert.deepEqual(result, { kind: 'retry', afterMs: 9_000 });
+    assert.deepEqual([outcome?.desired, outcome?.standing], [1, 1]);
+  });
+
+  it('does not tell the deletion guard of removals that the registry refused', async () => {
+    const guard = holding();
+    await run(
+      { observed: [instance('10.0.0.1'), instance('10.9.9.8')] },
+      () => ({ ok: false, error: error('timeout') }),
+      guard,
+    );
+    assert.deepEqual(guard.acknowledgedIds, []);
   });
 
   it('says of which registration it speaks', async () => {

@@ -3,8 +3,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import type { EndpointSlice, ServicePort } from '../../src/api/core.ts';
-import type { LabelSelector, Registration, ServiceRegistrationSpec } from '../../src/api/kinds.generated.ts';
+import type { EndpointSlice, ObjectMeta, ServicePort } from '../../src/api/core.ts';
+import type {
+  DeletionGuard,
+  LabelSelector,
+  Registration,
+  ServiceRegistrationSpec,
+} from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { registrationId } from '../../src/mirror/view.ts';
 import {
@@ -49,6 +54,11 @@ const PORTS: readonly (readonly ServicePort[])[] = [
 ];
 const byId = (a: Instance, b: Instance): number => (a.id < b.id ? -1 : 1);
 const ownerOf = ({ metadata, service: name }: EndpointSlice): string => `${metadata.namespace}/${name}`;
+/** Off, or strict enough to hold something in most histories. */
+const GUARDS: readonly DeletionGuard[] = [
+  { maxPercent: 100, minInstances: 0, windowSeconds: 60 },
+  { maxPercent: 20, minInstances: 1, windowSeconds: 60 },
+];
 const BEGINNING = [
   ...Array.from({ length: 8 }, () => 'service'),
   ...Array.from({ length: 8 }, () => 'endpoints'),
@@ -73,7 +83,12 @@ async function history(seed: number) {
   const stamp = () => new Date(1_700_000_000_000 + random.below(5) * 86_400_000).toISOString().replace('.000', '');
 
   for (const name of NAMESPACES) put(cluster, 'namespaces', namespace(name, { team: name }));
-  for (const name of REGISTRIES) put(cluster, 'registries', clusterRegistry({}, { name, uid: uid() }));
+  for (const name of REGISTRIES) {
+    const deletionGuard = random.pick(GUARDS);
+    put(cluster, 'registries', clusterRegistry({ deletionGuard }, { name, uid: uid() }));
+    const server = servers.get(name);
+    if (server !== undefined && deletionGuard.maxPercent < 100) server.guarded = deletionGuard;
+  }
   let operator = await start();
 
   /** When an id was last not wanted, as the cluster was; and since when the cluster is as it is. */
@@ -162,6 +177,23 @@ async function history(seed: number) {
           spec: { ...before.spec, ...rest },
         }
       : { ...before, metadata, spec: { ...before.spec, ...rest } };
+  };
+
+  /** What a process lets through within a window is not known to the next one, unless something is held; and a release counts nowhere. */
+  const forgetWindow = (registry: string, guarded: DeletionGuard | undefined) => {
+    const server = servers.get(registry);
+    if (server !== undefined) Object.assign(server, { guarded, unseen: [] });
+  };
+  const asking = <M extends ObjectMeta>(metadata: M): M => ({
+    ...metadata,
+    annotations: { ...metadata.annotations, 'roster.dev/release': String(clock.now()) },
+  });
+  const releaseAll = (name: string) => {
+    const before = cluster.registries.get(name);
+    if (before === undefined) return;
+    forgetWindow(name, undefined);
+    put(cluster, 'registries', { ...before, metadata: asking(before.metadata) });
+    log.push(`release ${name}`);
   };
 
   const slicesOf = (owner: string): readonly EndpointSlice[] =>
@@ -297,9 +329,11 @@ async function history(seed: number) {
         { selector: { matchLabels: { stage: 'live' } } },
       ]);
       const generation = (before?.metadata.generation ?? 0) + 1;
+      if (before === undefined) return;
       put(cluster, 'registries', {
-        ...clusterRegistry({ allowedNamespaces }, { name, uid: before?.metadata.uid ?? uid(), generation }),
-        ...(before?.status === undefined ? {} : { status: before.status }),
+        ...before,
+        metadata: { ...before.metadata, generation },
+        spec: { ...before.spec, allowedNamespaces },
       });
       log.push(`admit ${name} ${JSON.stringify(allowedNamespaces)}`);
     },
@@ -359,6 +393,15 @@ async function history(seed: number) {
       strangers.get(server)?.set(entry.id, entry);
       log.push(`stranger ${entry.id}`);
     },
+    release() {
+      const name = random.pick(REGISTRIES);
+      if (random.chance(0.5)) return releaseAll(name);
+      const before = random.pick([...cluster.registrations.values(), undefined]);
+      if (before === undefined) return;
+      forgetWindow(before.spec.registryRef.name, undefined);
+      put(cluster, 'registrations', edit({ ...before, metadata: asking(before.metadata) } as Registration, {}));
+      log.push(`release ${registrationId(before)}`);
+    },
     async restart() {
       const gracefully = random.chance(0.5);
       log.push(gracefully ? 'restart' : 'crash');
@@ -370,6 +413,7 @@ async function history(seed: number) {
           random.pick(['service', 'endpoints', 'deleteService', 'register', 'unregister', 'meddle', 'loseSlices']),
         );
       emptied.clear();
+      for (const [name, server] of servers) forgetWindow(name, server.guarded);
       for (const server of servers.values()) server.disturbedAt = clock.now();
       operator = await start();
     },
@@ -397,6 +441,7 @@ async function history(seed: number) {
     'stranger',
     'watches',
     'leases',
+    'release',
     'restart',
   ];
   const act = async (name: string) => {
@@ -413,6 +458,11 @@ async function history(seed: number) {
     if (server.sight === 'noisy') server.sight = 'clear';
   }
   log.push('quiet');
+  // What is to be proved first is held when it is, so one release is not enough.
+  for (let n = 0; n < 5; n++) {
+    for (const name of REGISTRIES) releaseAll(name);
+    await clock.advance(90_000);
+  }
   await clock.advance(900_000);
   return { clock, cluster, servers, strangers, operator, emptied };
 }

@@ -4,7 +4,12 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import type { EndpointSlice, KubeObject, Namespace, Service } from '../../src/api/core.ts';
 import { objectKey } from '../../src/api/core.ts';
-import type { ClusterRegistry, Registration, RegistrationStatus } from '../../src/api/kinds.generated.ts';
+import type {
+  ClusterRegistry,
+  DeletionGuard,
+  Registration,
+  RegistrationStatus,
+} from '../../src/api/kinds.generated.ts';
 import { FINALIZER } from '../../src/kubernetes/finalizer.ts';
 import type { Delta } from '../../src/kubernetes/intake.ts';
 import type { StoreWriter } from '../../src/kubernetes/store.ts';
@@ -13,10 +18,19 @@ import { createClaimIndex } from '../../src/mirror/claims.ts';
 import { desired } from '../../src/mirror/desired.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { planChanges } from '../../src/mirror/plan.ts';
-import { registryId } from '../../src/mirror/selection.ts';
+import { limitOf } from '../../src/mirror/removal-window.ts';
+import { referencedRegistry, registryId } from '../../src/mirror/selection.ts';
 import { registrationId, type View } from '../../src/mirror/view.ts';
 import { createAbsenceProof } from '../../src/operator/absence.ts';
-import { createCaches, findRegistration, findRegistry, keyOf, registrationsOf } from '../../src/operator/caches.ts';
+import {
+  createCaches,
+  findOurs,
+  findRegistration,
+  findRegistry,
+  keyOf,
+  registrationsOf,
+} from '../../src/operator/caches.ts';
+import { createDeletionGuards } from '../../src/operator/deletion-guards.ts';
 import { createFinalization } from '../../src/operator/finalization.ts';
 import { gather, type Surroundings } from '../../src/operator/gather.ts';
 import { createOutcomes } from '../../src/operator/outcomes.ts';
@@ -78,6 +92,7 @@ export type Weather = 'healthy' | 'refusing' | 'losing' | 'partial' | 'down' | '
 export type Sight = 'clear' | 'blind' | 'noisy' | 'absent';
 
 const TTL_MS = 180_000;
+const LATE_MS = 5_000;
 
 /** One registry server, which outlives the operator. */
 export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'clear') {
@@ -94,6 +109,11 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     takenOver: 0,
     lists: 0,
     onRemoved: (_: Instance): void => {},
+    /** Threshold of the deletion guard; absent while removals are not counted, as after a release. */
+    guarded: undefined as DeletionGuard | undefined,
+    /** When entries were removed without a deletion that was seen, and the most that stood before. */
+    unseen: [] as number[],
+    most: 0,
     violations: [] as string[],
     /** When something last stood in the way of knowing what it holds: bad weather, meddling, a restart. */
     disturbedAt: 0,
@@ -195,6 +215,17 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     }
   }
 
+  /** Decisions are carried out a moment later, so the window counts a little less. */
+  function countRemoval(): void {
+    if (server.guarded === undefined) return;
+    server.most = Math.max(server.most, server.ours().length + 1);
+    server.unseen.push(clock.now());
+    const begin = clock.now() - server.guarded.windowSeconds * 1_000 + LATE_MS;
+    const within = server.unseen.filter((at) => at > begin).length;
+    if (within > limitOf(server.most, server.guarded))
+      server.violations.push(`${within} entries were removed within a window without a deletion that was seen`);
+  }
+
   async function one(memory: MemoryRegistry, change: Change): Promise<ChangeResult> {
     const fate = random.below(5);
     if (fate === 0) return failed('rate-limited');
@@ -212,7 +243,9 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
       if (before === after) continue;
       if (change.reason === 'LeaseTakenOver') server.takenOver++;
       else server.written++;
-      if (before !== undefined && after === undefined) server.onRemoved(before);
+      if (before === undefined || after !== undefined) continue;
+      server.onRemoved(before);
+      if (change.action === 'deregister' && change.evidence !== 'ObjectDeleted') countRemoval();
     }
     return results;
   }
@@ -342,17 +375,29 @@ export async function startProcess(options: ProcessOptions) {
     onReconfigured: (worker) => reconciler.lookAtAll(worker),
     onError: (_, error) => note(error),
   });
+  const guards = createDeletionGuards({
+    clock,
+    find: (id) => findOurs(caches, id),
+    isCatchingUp: (id) => reconciler.isCatchingUp(id),
+    look: (id, owner) => registries.get(id)?.worker?.queue.add(owner),
+    touch: (id) => touch(id),
+    onResumed: touchRegistry,
+    onChange: ({ owner, held }) => trace(clock, 'held', owner, held),
+    onReleased: (id, removals) => trace(clock, 'released', id, removals),
+  });
   const statuses = createStatuses({
     surroundings,
     registries,
     outcomes,
     isCatchingUp: (id) => reconciler.isCatchingUp(id),
+    guards,
     unreadable: { status: () => undefined },
     now: rfc3339,
   });
   const finalization = createFinalization({
     clock,
     find: (id) => findRegistration(caches, id).object,
+    isHeld: (registration) => guards.held(referencedRegistry(registration), registrationId(registration)).size > 0,
     registryOf: (id) => ({ exists: findRegistry(caches, id) !== undefined, worker: registries.get(id)?.worker }),
     async hold(registration) {
       const object = cluster.registrations.get(registrationId(registration));
@@ -378,7 +423,9 @@ export async function startProcess(options: ProcessOptions) {
   });
   const marked = new Map<string, () => void>();
   const touch = (id: string) => {
-    if (ending.signal.aborted || marked.has(id)) return;
+    if (ending.signal.aborted) return;
+    guards.heed(id);
+    if (marked.has(id)) return;
     marked.set(
       id,
       clock.setTimer(1 + random.below(300), () => {
@@ -390,6 +437,7 @@ export async function startProcess(options: ProcessOptions) {
   const triggers = createTriggers({
     caches,
     emptied: writers.emptied,
+    terminations: writers.terminations,
     propagation,
     workers: () => registries.workers(),
     touch(id) {
@@ -419,6 +467,7 @@ export async function startProcess(options: ProcessOptions) {
     outcomes,
     propagation,
     absences,
+    guards,
     touch,
     touchRegistry,
     finalize: (id) => finalization.look(id),
@@ -560,6 +609,7 @@ export async function startProcess(options: ProcessOptions) {
     surroundings,
     registries,
     statuses,
+    guards,
     errors,
     statusWrites: statusWrites as readonly string[],
     deliver,

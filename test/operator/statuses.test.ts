@@ -47,6 +47,10 @@ interface Given {
   readonly slot?: Partial<RegistrySlot>;
   readonly catchingUp?: boolean;
   readonly open?: boolean;
+  /** What the deletion guard holds, by Service. */
+  readonly held?: ReadonlyMap<string, number>;
+  readonly resuming?: boolean;
+  readonly released?: string;
 }
 
 function stage({
@@ -57,6 +61,9 @@ function stage({
   slot = {},
   catchingUp = false,
   open = true,
+  held = new Map(),
+  resuming = false,
+  released,
 }: Given) {
   const { caches, writers } = createCaches();
   writers.namespaces.put(namespace('shop'));
@@ -79,6 +86,7 @@ function stage({
     registries: { get: () => ({ object: clusterRegistry(), ...(open ? { worker } : {}), ...slot }) },
     outcomes,
     isCatchingUp: () => catchingUp,
+    guards: { held: () => held, isResuming: () => resuming, handledBy: () => released },
     unreadable: { status: () => undefined },
     now: () => NOW,
   });
@@ -142,6 +150,42 @@ describe('the status that a registration should have', () => {
     assert.ok(stage({ of: newer, catchingUp: true }).statuses.desired(SELF));
   });
 
+  it('is blocked while removals of its entries are held, before all else, also while it is being deleted', () => {
+    const held = new Map([['shop/web', 40]]);
+    const blocked = {
+      Accepted: 'True Accepted',
+      DeletionBlocked: 'True TooManyRemovals',
+      Ready: 'False TooManyRemovals',
+      Stalled: 'True TooManyRemovals',
+      Synced: 'False TooManyRemovals',
+    };
+    assert.deepEqual(told({ outcome: outcome(), standing, held }), blocked);
+    const down: Link = { state: 'down', error: new RegistryError('unreachable', 'no route') };
+    assert.deepEqual(told({ outcome: outcome(), standing, held, link: down }), blocked);
+    const going = registration({}, { deletionTimestamp: NOW });
+    assert.equal(told({ of: going, standing, held })['DeletionBlocked'], 'True TooManyRemovals');
+  });
+
+  it('tells how many removals of which Services are held, and what releases them', () => {
+    const held = new Map(['f', 'e', 'd', 'c', 'b', 'a'].map((name, n) => [`shop/${name}`, n + 1]));
+    const update = stage({ held }).statuses.desired(SELF);
+    const status = update?.status as unknown as RegistrationStatus | undefined;
+    assert.equal(
+      status?.conditions?.find(({ type }) => type === 'DeletionBlocked')?.message,
+      'the deletion guard holds back 21 removals (6 of shop/a, 5 of shop/b, 4 of shop/c, 3 of shop/d, 2 of shop/e and of 1 more Services): ' +
+        'more than 10 and than 20 % would go within 60 s. They go when they are released (roster release shop/web); ' +
+        'they are not removed any more when their endpoints are back',
+    );
+  });
+
+  it('says which release was acted on last', () => {
+    const status = stage({ released: 't1' }).statuses.desired(SELF)?.status as unknown as
+      | RegistrationStatus
+      | undefined;
+    assert.equal(status?.lastHandledReleaseAt, 't1');
+    assert.equal('lastHandledReleaseAt' in (stage({}).statuses.desired(SELF)?.status ?? {}), false);
+  });
+
   it('is none while it is being deleted, or when it is not there', () => {
     assert.equal(stage({ of: registration({}, { deletionTimestamp: NOW }) }).statuses.desired(SELF), undefined);
     assert.equal(stage({}).statuses.desired('ServiceRegistration/shop/none'), undefined);
@@ -203,5 +247,21 @@ describe('the status that a registry should have', () => {
 
   it('needs nobody while it merely does not answer', () => {
     assert.equal(ready({ link: { state: 'down', error: new RegistryError('timeout', 'slow') } })?.status, 'Unknown');
+  });
+
+  it('is blocked while removals are held in it, whatever else there is to tell', () => {
+    const blocked = (given: Given) => {
+      const { conditions = [] } = status(given) ?? {};
+      return Object.fromEntries(conditions.map(({ type, status: is, reason }) => [type, `${is} ${reason}`]));
+    };
+    const held = new Map([['shop/web', 40]]);
+    assert.deepEqual(blocked({ held }), {
+      DeletionBlocked: 'True TooManyRemovals',
+      Reachable: 'True Reachable',
+      Ready: 'False TooManyRemovals',
+      Stalled: 'True TooManyRemovals',
+    });
+    const down: Link = { state: 'down', error: new RegistryError('unreachable', 'no route') };
+    assert.equal(blocked({ held, link: down })['Ready'], 'False TooManyRemovals');
   });
 });

@@ -34,6 +34,7 @@ function stage() {
   const triggers = createTriggers({
     caches,
     emptied: writers.emptied,
+    terminations: writers.terminations,
     propagation,
     workers: () => workers,
     touch: (id) => touched.push(id),

@@ -38,6 +38,7 @@ export function openPureCluster(onRegistry: (object: RegistryObject) => void): P
   const { onSlice } = createTriggers({
     caches,
     emptied: writers.emptied,
+    terminations: writers.terminations,
     propagation: createPropagation({ clock: virtualClock(), wallNow: () => 0, observe: () => {} }),
     workers: () => [],
     touch: () => {},

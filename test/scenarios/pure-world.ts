@@ -5,7 +5,8 @@ import type { Change } from '../../src/mirror/change.ts';
 import { createClaimIndex } from '../../src/mirror/claims.ts';
 import { referencedRegistry, registryId } from '../../src/mirror/selection.ts';
 import { registrationId } from '../../src/mirror/view.ts';
-import { keyOf } from '../../src/operator/caches.ts';
+import { findOurs, keyOf } from '../../src/operator/caches.ts';
+import { createDeletionGuards } from '../../src/operator/deletion-guards.ts';
 import { gather, type Surroundings } from '../../src/operator/gather.ts';
 import { createLedger } from '../../src/operator/ledger.ts';
 import { createOutcomes } from '../../src/operator/outcomes.ts';
@@ -13,7 +14,9 @@ import { reconcile } from '../../src/operator/reconcile.ts';
 import type { RegistrySlot } from '../../src/operator/registry-set.ts';
 import type { RegistryWorker } from '../../src/operator/registry-worker.ts';
 import { createStatuses } from '../../src/operator/statuses.ts';
+import type { Json } from '../e2e/kube.ts';
 import { brokenRules } from '../mirror/condition-rules.ts';
+import { virtualClock } from '../virtual-clock.ts';
 import type { Rules } from './expectation.ts';
 import type { World } from './play.ts';
 import { openPureCluster } from './pure-cluster.ts';
@@ -38,11 +41,22 @@ export function openPureWorld(spec: RegistrySpec, rules: Rules): World {
     isUnreadable: () => false,
   };
   const outcomes = createOutcomes();
+  const guards = createDeletionGuards({
+    clock: virtualClock(),
+    find: (id) => findOurs(caches, id),
+    isCatchingUp: () => false,
+    look: () => void touched++,
+    touch: () => {},
+    onResumed: () => {},
+    onChange: () => {},
+    onReleased: () => {},
+  });
   const statuses = createStatuses({
     surroundings,
     registries: { get: (id) => slots.get(id) },
     outcomes,
     isCatchingUp: () => false,
+    guards,
     unreadable: { status: () => undefined },
     now: cluster.now,
   });
@@ -51,10 +65,12 @@ export function openPureWorld(spec: RegistrySpec, rules: Rules): World {
     for (let round = 0; round < ROUNDS; round++) {
       touched = 0;
       let changes = 0;
+      for (const object of cluster.all().filter(({ kind }) => kind.endsWith('Registration'))) guards.heed(idOf(object));
       for (const { object, worker } of slots.values()) {
+        guards.heed(worker.id);
         const look = (owner: string) => gather(surroundings, object, owner, worker.ledger.owned(owner));
         for (const owner of ownersIn(worker)) {
-          const said = await reconcile(worker, owner, look);
+          const said = await reconcile(worker, owner, { look, guard: guards.guardOf(worker.id, object) });
           outcomes.set(worker.id, owner, said.outcomes);
           changes += said.plan.changes.length;
         }
@@ -93,7 +109,7 @@ export function openPureWorld(spec: RegistrySpec, rules: Rules): World {
     for (const object of cluster.all()) {
       if (!object.apiVersion.startsWith('roster.dev/')) continue;
       const { kind, metadata } = object;
-      const update = statuses.desired([kind, metadata.namespace, metadata.name].filter(Boolean).join('/'));
+      const update = statuses.desired(idOf(object));
       if (update === undefined) continue;
       const { status } = update;
       assert.deepEqual(brokenRules({ ...object, status }, { previous: object }), [], `${kind} ${metadata.name}`);
@@ -121,6 +137,8 @@ export function openPureWorld(spec: RegistrySpec, rules: Rules): World {
     keeps: async () => {},
   };
 }
+
+const idOf = ({ kind, metadata }: Json): string => [kind, metadata.namespace, metadata.name].filter(Boolean).join('/');
 
 function pureWorker(id: string, rules: Rules, onTouched: () => void): RegistryWorker {
   const ledger = createLedger();

@@ -34,8 +34,11 @@ export const isRegistry = (kind: string): boolean => kind === 'Registry' || kind
 /** Of a registry that a scenario makes, its type and where its server is; any other object as it is. */
 export const completed = (manifest: Manifest, spec: RegistrySpec): Manifest =>
   isRegistry(manifest.kind)
-    ? { ...manifest, spec: { ...(manifest['spec'] as object), ...spec, audit: SELDOM } }
+    ? { ...manifest, spec: { deletionGuard: OFF, ...(manifest['spec'] as object), ...spec, audit: SELDOM } }
     : manifest;
+
+/** Many scenarios remove at once, from one server, what each of them means to remove. One about the guard gives its own. */
+const OFF = { maxPercent: 100 };
 
 /** Nobody but Roster writes there: an audit could only hide what went wrong. */
 const SELDOM = { intervalSeconds: 86_400 };

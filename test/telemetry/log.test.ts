@@ -127,6 +127,14 @@ test('each change leaves one line with registry, namespace, service, instance, a
   });
 });
 
+test('a removal tells what shows that it is right', () => {
+  const { log, entries } = recorder();
+  const change = { action: 'deregister', instance, reason: 'ServiceDeleted', evidence: 'ObjectDeleted' } as const;
+  logChange(log, { registry: 'consul', change, durationMs: 1 });
+  const [{ reason, evidence }] = entries();
+  assert.deepEqual({ reason, evidence }, { reason: 'ServiceDeleted', evidence: 'ObjectDeleted' });
+});
+
 test('a change that the registry refused is a warning with the code', () => {
   const { log, entries } = recorder();
   const change = { action: 'deregister', instance, reason: 'EndpointRemoved' } as const;

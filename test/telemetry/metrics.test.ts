@@ -27,6 +27,8 @@ const NAMES: readonly (readonly [name: string, type: string])[] = [
   ['workqueue_retries_total', 'counter'],
   ['rest_client_requests_total', 'counter'],
   ['roster_registry_writes_total', 'counter'],
+  ['roster_deregistrations_total', 'counter'],
+  ['roster_held_removals', 'gauge'],
   ['roster_registry_batch_size', 'histogram'],
   ['roster_registry_request_duration_seconds', 'histogram'],
   ['roster_registry_hints_total', 'counter'],
@@ -102,9 +104,16 @@ test('a queue is read at the scrape, with both labels of controller-runtime', as
 
 test('a registry is read at the scrape and leaves nothing behind when it goes', async () => {
   const metrics = fresh();
-  const untrack = metrics.trackRegistry('shop/own', () => ({ up: false, desired: 3, registered: 2, owned: 4 }));
+  const untrack = metrics.trackRegistry('shop/own', () => ({
+    up: false,
+    desired: 3,
+    registered: 2,
+    held: 4,
+    owned: 4,
+  }));
   await expectLines(metrics, [
     'roster_registry_up{registry="shop/own"} 0',
+    'roster_held_removals{registry="shop/own"} 4',
     'roster_instances{registry="shop/own",state="desired"} 3',
     'roster_instances{registry="shop/own",state="registered"} 2',
     'roster_instances{registry="shop/own",state="owned"} 4',
@@ -117,6 +126,7 @@ test('writes, batches, requests and propagation are labelled by registry and by 
   const metrics = fresh();
   metrics.observeWrite('consul', 'register', 'success');
   metrics.observeWrite('consul', 'deregister', 'forbidden');
+  metrics.observeDeregistration('consul', 'NewerVersion');
   metrics.observeBatch('consul', 128);
   metrics.observeRegistryRequest('consul', 'apply', 4);
   metrics.observeHint('consul');
@@ -126,6 +136,7 @@ test('writes, batches, requests and propagation are labelled by registry and by 
   await expectLines(metrics, [
     'roster_registry_writes_total{registry="consul",operation="register",result="success"} 1',
     'roster_registry_writes_total{registry="consul",operation="deregister",result="forbidden"} 1',
+    'roster_deregistrations_total{registry="consul",evidence="NewerVersion"} 1',
     'roster_registry_batch_size_bucket{le="64",registry="consul"} 0',
     'roster_registry_batch_size_bucket{le="128",registry="consul"} 1',
     'roster_registry_request_duration_seconds_bucket{le="0.005",registry="consul",operation="apply"} 1',
