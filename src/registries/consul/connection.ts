@@ -2,6 +2,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { ClientRequest, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import Consul from 'consul';
+import type { AddressRule } from '../address-rule.ts';
+import { ruleAgent } from '../agent-rule.ts';
 import { RegistryError } from '../error.ts';
 import { assertPem, type TlsAccess } from '../tls.ts';
 import { ConnectTimeout } from './failure.ts';
@@ -15,6 +17,7 @@ export interface Access {
   readonly partition?: string | undefined;
   readonly token?: string | undefined;
   readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
 }
@@ -45,6 +48,7 @@ export function openServer(address: string, access: Access): Server {
     const agent = secure
       ? new HttpsAgent({ ...pool, ca, cert, key, ...(serverName === undefined ? {} : { servername: serverName }) })
       : new HttpAgent(pool);
+    ruleAgent(agent, access.mayConnect);
     boundConnecting(agent, access.connectMs, secure ? 'secureConnect' : 'connect');
     return agent;
   };
@@ -78,11 +82,12 @@ function parseAddress(address: string): URL {
   return url;
 }
 
-/** Node's agents wait as long for a connection as for an answer. */
+/** Node's agents wait as long for a connection as for an answer, and the `consul` package hands IPv6 addresses over in brackets, as a name. */
 function boundConnecting(agent: HttpAgent, ms: number, done: 'connect' | 'secureConnect'): void {
   const create = agent.createConnection.bind(agent);
   agent.createConnection = (options, callback) => {
-    const socket = create(options, callback);
+    const host = options.host?.replace(/^\[(.*)\]$/, '$1');
+    const socket = create({ ...options, ...(host !== undefined && { host }) }, callback);
     if (socket === null || socket === undefined) return socket;
     const timer = setTimeout(() => socket.destroy(new ConnectTimeout(`no connection within ${ms} ms`)), ms);
     const settle = () => clearTimeout(timer);
