@@ -7,6 +7,7 @@ import { ruleAgent } from '../agent-rule.ts';
 import { RegistryError } from '../error.ts';
 import { assertPem, type TlsAccess } from '../tls.ts';
 import { ConnectTimeout } from './failure.ts';
+import { NotConsul } from './wire.ts';
 
 /** How to reach Consul. */
 export interface Access {
@@ -96,16 +97,26 @@ function boundConnecting(agent: HttpAgent, ms: number, done: 'connect' | 'secure
   };
 }
 
+/** What a large Consul answers in one piece is a tenth of it. */
+const ANSWER_BYTES = 64 * 1_024 * 1_024;
+
 /**
  * The `consul` package listens for the end of an answer, not for its failure: a connection that breaks in the middle of a body would be
- * noticed by the time-out only. Its requests are found by their agent, and told.
+ * noticed by the time-out only. And it holds however much comes. Its requests are found by their agent, and told.
  */
 export function failOnBrokenAnswer(agents: ReadonlySet<unknown>): { stop(): void } {
   const onStart = (message: unknown) => {
     const request =
       typeof message === 'object' && message !== null && 'request' in message ? message.request : undefined;
     if (!(request instanceof ClientRequest) || !agents.has(Reflect.get(request, 'agent'))) return;
-    request.once('response', (response) => response.once('error', (error) => request.emit('error', error)));
+    request.once('response', (response) => {
+      response.once('error', (error) => request.emit('error', error));
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > ANSWER_BYTES) response.destroy(new NotConsul('an answer without an end'));
+      });
+    });
   };
   subscribe('http.client.request.start', onStart);
   return { stop: () => unsubscribe('http.client.request.start', onStart) };
