@@ -100,10 +100,16 @@ async function observe(
     : await readCredentials({ client: source.client }, object, signal);
   if (!credentials.ok) return unknown(credentials.reason, credentials.message);
 
-  const registry = createRegistry(object.spec, credentials.secrets, {
-    // A tenant names it, and whoever looks may reach other places than the operator.
-    ...(object.kind === 'Registry' && { mayConnect: tenantRule(tenantRegistryNetworks) }),
-  });
+  let registry: OpenRegistry;
+  try {
+    registry = createRegistry(object.spec, credentials.secrets, {
+      // A tenant names it, and whoever looks may reach other places than the operator.
+      ...(object.kind === 'Registry' && { mayConnect: tenantRule(tenantRegistryNetworks) }),
+    });
+  } catch (error) {
+    // One that cannot be used as it is configured must not keep the others from being looked at.
+    return unknown('InvalidSpec', RegistryError.from(error, 'open').message);
+  }
   const { normalise } = registry;
   try {
     if (offline) return { normalise, instances: [] };
