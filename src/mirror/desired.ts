@@ -81,7 +81,9 @@ function wantedBy(registration: Registration, view: View, normalise: Normalise):
 
   const named = choice.ports.map((port) => ({ port, name: nameFor(registration, view, port, overrides) }));
   const lost = named.flatMap(({ name }) => {
-    const holder = heldBy(view.owner, view.claims[claimKey(name)] ?? []);
+    const key = claimKey(name);
+    // `constructor` and `__proto__` are lawful names.
+    const holder = heldBy(view.owner, Object.hasOwn(view.claims, key) ? (view.claims[key] ?? []) : []);
     return holder === undefined ? [] : [{ name, holder }];
   });
   if (lost[0] !== undefined) {
