@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { LOG_LEVELS, type LogLevel } from './telemetry/log.ts';
 import type { Address } from './telemetry/server.ts';
 
@@ -12,6 +13,8 @@ export interface Config {
   readonly endpointsSource: EndpointsSource;
   /** What `credentialsDirectory` of a ClusterRegistry is below. Absent: no registry may name one. */
   readonly credentialsDirectory?: string;
+  /** In CIDR form: where the registries may be that namespaces name for themselves. Absent: anywhere but at reserved addresses. */
+  readonly tenantRegistryNetworks?: readonly string[];
   readonly httpAddress: Address;
   readonly logLevel: LogLevel;
   /** Namespace in which the operator itself lives: never mirrored unless named. */
@@ -49,6 +52,12 @@ export const settings = {
     flag: 'credentials-directory',
     placeholder: 'DIRECTORY',
     help: 'where the directories are that ClusterRegistries name in credentialsDirectory',
+  },
+  tenantRegistryNetworks: {
+    flag: 'tenant-registry-networks',
+    placeholder: 'CIDR,...',
+    help: 'the only networks in which Registries of namespaces may be',
+    otherwise: 'default: all but loopback, link-local, multicast and metadata addresses',
   },
   httpAddress: {
     flag: 'http-address',
@@ -102,6 +111,7 @@ export function readConfig(
   const kubeconfig = value('kubeconfig');
   const context = value('context');
   const credentialsDirectory = value('credentialsDirectory');
+  const networks = value('tenantRegistryNetworks');
   const namespace = value('operatorNamespace') ?? podNamespace ?? 'roster-system';
 
   const config: Config = Object.freeze({
@@ -109,6 +119,9 @@ export function readConfig(
     ...(kubeconfig !== undefined && { kubeconfig }),
     ...(context !== undefined && { context }),
     ...(credentialsDirectory !== undefined && { credentialsDirectory }),
+    ...(networks !== undefined && {
+      tenantRegistryNetworks: read('tenantRegistryNetworks', cidrs, [], networks),
+    }),
     endpointsSource: read('endpointsSource', oneOf(SOURCES), 'Auto'),
     httpAddress: read('httpAddress', httpAddress, { port: 0 }),
     logLevel: read('logLevel', oneOf(LOG_LEVELS), 'info'),
@@ -131,6 +144,20 @@ export function dnsLabel(text: string): Outcome<string> {
   if (text.length <= 63 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(text)) return { ok: true, value: text };
   const rule = 'at most 63 of a-z, 0-9 and "-", beginning and ending with a letter or digit';
   return { ok: false, message: `${JSON.stringify(text)} is not a name of ${rule}` };
+}
+
+/** A list without an entry would be taken for none given by one, and for nothing allowed by another: it is refused. */
+export function cidrs(text: string): Outcome<readonly string[]> {
+  const networks = text.split(',').map((network) => network.trim());
+  const wrong = networks.find((network) => !isCidr(network));
+  if (wrong === undefined) return { ok: true, value: networks };
+  return { ok: false, message: `${JSON.stringify(wrong)} is not a network, for instance 10.20.0.0/16 or fd00:20::/64` };
+}
+
+function isCidr(network: string): boolean {
+  const [, address = '', bits] = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(network) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(bits) <= (family === 6 ? 128 : 32);
 }
 
 const oneOf =

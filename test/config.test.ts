@@ -31,6 +31,7 @@ test('every flag has its ROSTER_ variable', () => {
     ROSTER_CONTEXT: 'c',
     ROSTER_ENDPOINTS_SOURCE: 'Endpoints',
     ROSTER_CREDENTIALS_DIRECTORY: '/c',
+    ROSTER_TENANT_REGISTRY_NETWORKS: '10.0.0.0/8, fd00::/8',
     ROSTER_HTTP_ADDRESS: '127.0.0.1:9000',
     ROSTER_LOG_LEVEL: 'debug',
     ROSTER_OPERATOR_NAMESPACE: 'infra',
@@ -41,6 +42,7 @@ test('every flag has its ROSTER_ variable', () => {
     context: 'c',
     endpointsSource: 'Endpoints',
     credentialsDirectory: '/c',
+    tenantRegistryNetworks: ['10.0.0.0/8', 'fd00::/8'],
     httpAddress: { host: '127.0.0.1', port: 9000 },
     logLevel: 'debug',
     operatorNamespace: 'infra',
@@ -96,4 +98,23 @@ for (const text of ['', ':', ':x', ':65536', '::1:80', 'http://a:80', 'a b:80'])
 
 test('the config is frozen', () => {
   assert.ok(Object.isFrozen(accepted({ clusterName: 'a' })));
+});
+
+test('the networks of tenants are CIDR, each of them, and none is never meant by an empty entry', () => {
+  for (const networks of [
+    '10.0.0.0',
+    '10.0.0.0/33',
+    'fd00::/129',
+    '10.0.0.0/8,',
+    ',',
+    'example/8',
+    '127.1/8',
+    '10.0.0.0/8;11.0.0.0/8',
+  ]) {
+    const errors = refused({ clusterName: 'a', tenantRegistryNetworks: networks });
+    assert.match(
+      errors.join(),
+      /--tenant-registry-networks \(ROSTER_TENANT_REGISTRY_NETWORKS\): ".*" is not a network/,
+    );
+  }
 });

@@ -19,6 +19,7 @@ const SYNCED = ['Synced', 'Progressing', 'RegistryUnreachable', 'PartiallySynced
 const REACHABLE = [
   'Reachable',
   'Unauthorized',
+  'AddressNotAllowed',
   'SecretNotFound',
   'SecretKeyNotFound',
   'SecretForbidden',

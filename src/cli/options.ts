@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { dnsLabel, given, type Setting, settings, variable } from '../config.ts';
+import { cidrs, dnsLabel, given, type Setting, settings, variable } from '../config.ts';
 import type { InspectOptions } from '../operator/inspect.ts';
 import { OUTPUT_FORMATS, type OutputFormat } from './output.ts';
 import { CommandError, EXIT, type Terminal } from './terminal.ts';
@@ -15,6 +15,7 @@ export interface ClusterOptions {
 
 export interface NamedClusterOptions extends ClusterOptions {
   readonly clusterName?: string;
+  readonly tenantRegistryNetworks?: string;
 }
 
 export function settingOption(setting: Setting): Option {
@@ -47,6 +48,7 @@ export const clusterChoice = ({ kubeconfig, context }: ClusterOptions, { env }: 
 export const addInspectOptions = (command: Command): Command =>
   addClusterOptions(command)
     .addOption(settingOption(settings.clusterName))
+    .addOption(settingOption(settings.tenantRegistryNetworks))
     .addHelpText(
       'after',
       '\nA Memory registry lives in the operator: ROSTER_URL says where that serves HTTP, for instance http://127.0.0.1:8080.',
@@ -68,14 +70,26 @@ function clusterNameOf({ clusterName }: NamedClusterOptions, { env }: Terminal):
   throw new CommandError(`--${flag} (${variable(settings.clusterName)}): ${outcome.message}`, EXIT.usage);
 }
 
+/** Throws a usage error. */
+function networksOf({ tenantRegistryNetworks }: NamedClusterOptions, { env }: Terminal): readonly string[] | undefined {
+  const text = given(tenantRegistryNetworks, settings.tenantRegistryNetworks, env);
+  if (text === undefined) return undefined;
+  const outcome = cidrs(text);
+  if (outcome.ok) return outcome.value;
+  const { flag } = settings.tenantRegistryNetworks;
+  throw new CommandError(`--${flag} (${variable(settings.tenantRegistryNetworks)}): ${outcome.message}`, EXIT.usage);
+}
+
 /** What `plan`, `diff` and `explain` hand to the decisions of the operator, besides where the objects come from. */
 export function inspectBasics(options: NamedClusterOptions, terminal: Terminal): Omit<InspectOptions, 'source'> {
   const { env, signal } = terminal;
   const operatorUrl = env['ROSTER_URL'];
+  const networks = networksOf(options, terminal);
   return {
     cluster: clusterNameOf(options, terminal),
     operatorNamespace: given(undefined, settings.operatorNamespace, env) ?? 'roster-system',
     signal,
+    ...(networks !== undefined && { tenantRegistryNetworks: networks }),
     ...(operatorUrl === undefined || operatorUrl === '' ? {} : { operatorUrl }),
   };
 }

@@ -10,6 +10,9 @@ export interface Claim {
   readonly mergeName: boolean;
 }
 
+/** Under which a name is claimed: Consul and DNS give the entries of one spelling to those who ask for another. */
+export const claimKey = (name: string): string => name.toLowerCase();
+
 /** The older registration first; of one registration the older Service; names break ties, since timestamps have whole seconds. */
 export function byPrecedence(a: Claim, b: Claim): number {
   return (

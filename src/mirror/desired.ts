@@ -1,7 +1,7 @@
 import type { Service } from '../api/core.ts';
 import type { Registration } from '../api/kinds.generated.ts';
 import { type Overrides, overridesOf } from './annotations.ts';
-import { heldBy } from './claims.ts';
+import { claimKey, heldBy } from './claims.ts';
 import { type Verdict, verdicts } from './endpoints.ts';
 import type { Instance } from './instance.ts';
 import { instanceId } from './naming.ts';
@@ -81,7 +81,9 @@ function wantedBy(registration: Registration, view: View, normalise: Normalise):
 
   const named = choice.ports.map((port) => ({ port, name: nameFor(registration, view, port, overrides) }));
   const lost = named.flatMap(({ name }) => {
-    const holder = heldBy(view.owner, view.claims[name] ?? []);
+    const key = claimKey(name);
+    // `constructor` and `__proto__` are lawful names.
+    const holder = heldBy(view.owner, Object.hasOwn(view.claims, key) ? (view.claims[key] ?? []) : []);
     return holder === undefined ? [] : [{ name, holder }];
   });
   if (lost[0] !== undefined) {

@@ -1,6 +1,7 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import type { Endpoint, EndpointSlice, EndpointSubset } from '../api/core.ts';
 import type { Health } from './instance.ts';
+import { isReserved } from './reserved-addresses.ts';
 
 /** What was decided about one address of a Service, and the rule that decided: `roster explain` prints these. */
 export type Verdict =
@@ -25,17 +26,6 @@ export interface EndpointRules {
 
 /** The controllers that derive endpoints from Pods. Whoever else writes slices can point them anywhere (CVE-2021-25740). */
 const ENDPOINT_CONTROLLERS: ReadonlySet<string> = new Set(['endpointslice-controller.k8s.io', 'endpoint-controller']);
-
-const neverEndpoints = new BlockList();
-neverEndpoints.addSubnet('0.0.0.0', 8, 'ipv4');
-neverEndpoints.addSubnet('127.0.0.0', 8, 'ipv4');
-neverEndpoints.addSubnet('169.254.0.0', 16, 'ipv4');
-neverEndpoints.addSubnet('224.0.0.0', 4, 'ipv4');
-neverEndpoints.addAddress('255.255.255.255', 'ipv4');
-neverEndpoints.addAddress('::', 'ipv6');
-neverEndpoints.addAddress('::1', 'ipv6');
-neverEndpoints.addSubnet('fe80::', 10, 'ipv6');
-neverEndpoints.addSubnet('ff00::', 8, 'ipv6');
 
 const RANK: Readonly<Record<Health, number>> = { healthy: 3, draining: 2, unhealthy: 1 };
 
@@ -74,11 +64,10 @@ function judge(slice: EndpointSlice, endpoint: Endpoint, port: number | undefine
 
   if (port === undefined)
     return out(`slice ${slice.metadata.name} has no ${rules.protocol} port named "${rules.portName}"`);
-  const family = isIP(address);
-  if (family === 0)
+  if (isIP(address) === 0)
     return out(`slice ${slice.metadata.name} has ${JSON.stringify(address)} where an IP address belongs`);
-  if (neverEndpoints.check(address, family === 6 ? 'ipv6' : 'ipv4')) {
-    return out('unspecified, loopback, link-local, multicast and broadcast addresses are never registered');
+  if (isReserved(address)) {
+    return out('unspecified, loopback, link-local, multicast, broadcast and metadata addresses are never registered');
   }
   if (!rules.allowUnmanagedEndpoints) {
     const stranger = unmanaged(slice, endpoint, rules.namespace);

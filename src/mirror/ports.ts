@@ -2,7 +2,7 @@ import type { Service, ServicePort } from '../api/core.ts';
 import type { Registration } from '../api/kinds.generated.ts';
 import type { AcceptedReason } from '../api/reasons.ts';
 import { type Overrides, overridesOf } from './annotations.ts';
-import type { Claim } from './claims.ts';
+import { type Claim, claimKey } from './claims.ts';
 import { hasPortPlaceholder, renderName } from './naming.ts';
 import { registrationId, type View } from './view.ts';
 
@@ -34,8 +34,9 @@ export function claimsOf({
     if (refusals[id] !== undefined || 'problem' in choice) continue;
     for (const port of choice.ports) {
       const name = nameFor(registration, { cluster, owner }, port, overrides);
-      if (claims.has(name)) continue;
-      claims.set(name, {
+      const key = claimKey(name);
+      if (claims.has(key)) continue;
+      claims.set(key, {
         owner,
         registration: id,
         registrationCreated: registration.metadata.creationTimestamp,

@@ -11,7 +11,7 @@ export interface RegistryFacts {
   readonly link:
     | { readonly state: 'opening' }
     | { readonly state: 'up'; readonly version: string }
-    | { readonly state: 'down'; readonly message: string; readonly needsPerson: boolean };
+    | { readonly state: 'down'; readonly message: string; readonly needs?: 'Unauthorized' | 'AddressNotAllowed' };
   /** Entries with our mark; absent while unknown. */
   readonly owned?: number;
   /** Removals are held back: what is told of them. */
@@ -41,7 +41,7 @@ function conditionsOf({ problem, link, blocked }: RegistryFacts): Facts {
   if (problem !== undefined) return { Reachable: reachable, ...summary(no(problem.reason, problem.message)) };
   if (link.state === 'up')
     return { Reachable: reachable, ...summary(yes('Ready', 'the registry answers and is kept in step')) };
-  const stuck = link.state === 'down' && link.needsPerson;
+  const stuck = link.state === 'down' && link.needs !== undefined;
   return { Reachable: reachable, ...summary({ ...reachable, status: stuck ? 'False' : 'Unknown' }) };
 }
 
@@ -52,6 +52,6 @@ function reachability(link: RegistryFacts['link']): Fact {
     case 'up':
       return yes('Reachable', 'the registry answers');
     case 'down':
-      return no(link.needsPerson ? 'Unauthorized' : 'RegistryUnreachable', link.message);
+      return no(link.needs ?? 'RegistryUnreachable', link.message);
   }
 }

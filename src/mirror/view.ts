@@ -63,7 +63,7 @@ export interface View {
   readonly registrations: Readonly<Record<string, RegistrationState>>;
   /** For each of those that is there, covering or not: what it says about its entries. */
   readonly policies: Readonly<Record<string, EntryPolicy>>;
-  /** For each name that the covering registrations give the Service: who claims it, holder first. */
+  /** For the key of each name that the covering registrations give the Service: who claims it, holder first. */
   readonly claims: Readonly<Record<string, readonly Claim[]>>;
   /** Our entries of this Service in the registry, by the ledger. */
   readonly observed: readonly Instance[];

@@ -9,6 +9,7 @@ import type { Instance } from '../mirror/instance.ts';
 import { planChanges } from '../mirror/plan.ts';
 import { registryId } from '../mirror/selection.ts';
 import type { View } from '../mirror/view.ts';
+import { tenantRule } from '../registries/address-rule.ts';
 import { createRegistry, type OpenRegistry } from '../registries/create.ts';
 import { RegistryError } from '../registries/error.ts';
 import { type Caches, createCaches, keyOf } from './caches.ts';
@@ -50,6 +51,8 @@ export interface InspectedEndpoint {
 export interface InspectOptions {
   readonly cluster: string;
   readonly operatorNamespace: string;
+  /** As `roster run` got it. */
+  readonly tenantRegistryNetworks?: readonly string[];
   readonly signal: AbortSignal;
   /** Manifests of a file or folder take the place of a cluster; the registries are then taken to be empty. */
   readonly source: { readonly client: KubeClient } | { readonly files: string };
@@ -86,7 +89,7 @@ interface Observed {
 
 async function observe(
   object: RegistryObject,
-  { source, cluster, signal, operatorUrl }: InspectOptions,
+  { source, cluster, signal, operatorUrl, tenantRegistryNetworks }: InspectOptions,
 ): Promise<Observed> {
   const unknown = (code: string, message: string): Observed => ({
     normalise: (instance) => ({ ok: true, instance }),
@@ -99,7 +102,16 @@ async function observe(
     : await readCredentials({ client: source.client }, object, signal);
   if (!credentials.ok) return unknown(credentials.reason, credentials.message);
 
-  const registry = createRegistry(object.spec, credentials.secrets);
+  let registry: OpenRegistry;
+  try {
+    registry = createRegistry(object.spec, credentials.secrets, {
+      // A tenant names it, and whoever looks may reach other places than the operator.
+      ...(object.kind === 'Registry' && { mayConnect: tenantRule(tenantRegistryNetworks) }),
+    });
+  } catch (error) {
+    // One that cannot be used as it is configured must not keep the others from being looked at.
+    return unknown('InvalidSpec', RegistryError.from(error, 'open').message);
+  }
   const { normalise } = registry;
   try {
     if (offline) return { normalise, instances: [] };

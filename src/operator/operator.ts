@@ -8,6 +8,7 @@ import { createStatusWriter } from '../kubernetes/status-writer.ts';
 import type { Instance } from '../mirror/instance.ts';
 import { referencedRegistry, registryId } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
+import { tenantRule } from '../registries/address-rule.ts';
 import { createRegistry } from '../registries/create.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -31,7 +32,10 @@ import { createTriggers } from './triggers.ts';
 import { createUnreadable } from './unreadable.ts';
 
 export interface OperatorOptions {
-  readonly config: Pick<Config, 'clusterName' | 'endpointsSource' | 'operatorNamespace' | 'credentialsDirectory'>;
+  readonly config: Pick<
+    Config,
+    'clusterName' | 'endpointsSource' | 'operatorNamespace' | 'credentialsDirectory' | 'tenantRegistryNetworks'
+  >;
   readonly client: KubeClient;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -94,6 +98,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
         // The work queue backs off by itself, for each key.
         retry: false,
         observe: observeRequests(shortName(object), metrics),
+        ...(object.kind === 'Registry' && { mayConnect: tenantRule(config.tenantRegistryNetworks) }),
       }),
     open: openWorker,
     onChange: touchRegistry,

@@ -8,6 +8,7 @@ import { registryStatus } from '../mirror/registry-status.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { type RegistryState, registrationStatus, type ServiceFacts } from '../mirror/status.ts';
 import { registrationId } from '../mirror/view.ts';
+import type { RegistryError } from '../registries/error.ts';
 import { findRegistration, findRegistry, isRegistryId, keyOf } from './caches.ts';
 import type { DeletionGuards } from './deletion-guards.ts';
 import { coveringOf, type Surroundings } from './gather.ts';
@@ -130,14 +131,7 @@ export function createStatuses(options: StatusesOptions) {
     const status = registryStatus({
       registry,
       ...(slot?.problem === undefined ? {} : { problem: slot.problem }),
-      link:
-        link.state === 'down'
-          ? {
-              state: 'down',
-              message: link.error.message,
-              needsPerson: link.error.code === 'unauthorized' || link.error.code === 'forbidden',
-            }
-          : link,
+      link: link.state === 'down' ? { state: 'down', message: link.error.message, ...needs(link.error) } : link,
       ...(slot?.worker?.ledger.loaded === true ? { owned: slot.worker.ledger.size } : {}),
       ...told(registry, heldIn(id, registry)),
       now: now(),
@@ -153,6 +147,12 @@ export function createStatuses(options: StatusesOptions) {
   }
 
   return { desired, matched };
+}
+
+/** What a person must do before the registry can be reached. */
+function needs({ code }: RegistryError): { readonly needs?: 'Unauthorized' | 'AddressNotAllowed' } {
+  if (code === 'not-allowed') return { needs: 'AddressNotAllowed' };
+  return code === 'unauthorized' || code === 'forbidden' ? { needs: 'Unauthorized' } : {};
 }
 
 /** An earlier process has answered this very spec: what it said stands until more is known than it knew. */

@@ -1,6 +1,7 @@
 import type { RegistryConfig, RegistrySettings } from '../api/kinds.generated.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Instance } from '../mirror/instance.ts';
+import type { AddressRule } from './address-rule.ts';
 import { openConsulRegistry } from './consul/consul.ts';
 import { RegistryError } from './error.ts';
 import { openEtcdRegistry } from './etcd/etcd.ts';
@@ -25,6 +26,8 @@ export interface CreateOptions {
   readonly retry?: boolean;
   /** Calls in flight at once while the registry is quick. Default: 16. */
   readonly maxInFlight?: number;
+  /** Which addresses may be connected to, asked after names were resolved; others are `not-allowed`. Default: all. */
+  readonly mayConnect?: AddressRule;
   /** Called once for each finished operation, and for each hint of a watch. */
   readonly observe?: (observation: Observation) => void;
 }
@@ -42,7 +45,7 @@ export function createRegistry(
   options: CreateOptions = {},
 ): OpenRegistry {
   const { clock = systemClock, random = Math.random, name, retry = true, maxInFlight = 16, observe } = options;
-  return withLayers(openFollowing(config, secrets, clock), {
+  return withLayers(openFollowing(config, secrets, { clock, mayConnect: options.mayConnect }), {
     clock,
     deadlines: deadlines(config),
     context: { type: config.type, ...(name !== undefined && { name }) },
@@ -52,13 +55,19 @@ export function createRegistry(
   });
 }
 
+interface Surroundings {
+  readonly clock: Clock;
+  readonly mayConnect: AddressRule | undefined;
+}
+
 function openFollowing(
   config: RegistryConfig | CustomRegistryConfig,
   sources: SecretSources,
-  clock: Clock,
+  surroundings: Surroundings,
 ): OpenRegistry {
+  const { clock } = surroundings;
   const first = readSecrets(sources);
-  const bare = openBare(config, first, clock);
+  const bare = openBare(config, first, surroundings);
   // Memory takes no credentials, and another client of it would be another registry.
   if (!hasFiles(sources) || config.type === 'Memory') return bare;
   const { registry, rotate } = withRotation(bare);
@@ -66,7 +75,7 @@ function openFollowing(
   const following = followSecrets(sources, first, {
     clock,
     signal: ending.signal,
-    onChange: (secrets) => rotate(openBare(config, secrets, clock)),
+    onChange: (secrets) => rotate(openBare(config, secrets, surroundings)),
   });
   return {
     ...registry,
@@ -78,19 +87,23 @@ function openFollowing(
   };
 }
 
-function openBare(config: RegistryConfig | CustomRegistryConfig, secrets: Secrets, clock: Clock): OpenRegistry {
+function openBare(
+  config: RegistryConfig | CustomRegistryConfig,
+  secrets: Secrets,
+  { clock, mayConnect }: Surroundings,
+): OpenRegistry {
   if (!isBuiltIn(config)) return openCustom(config, secrets, clock);
   switch (config.type) {
     case 'Memory':
       return openMemory(memorySettings(config.memory ?? { ttlSeconds: 0 }, clock));
     case 'Consul':
-      return openConsulRegistry(consulSettings(config.consul, config.timeouts, secrets));
+      return openConsulRegistry({ ...consulSettings(config.consul, config.timeouts, secrets), mayConnect });
     case 'Etcd':
-      return openEtcdRegistry(etcdSettings(config.etcd, config.timeouts, secrets));
+      return openEtcdRegistry({ ...etcdSettings(config.etcd, config.timeouts, secrets), mayConnect });
     case 'ZooKeeper':
-      return openZooKeeperRegistry(zooKeeperSettings(config.zookeeper, config.timeouts, secrets));
+      return openZooKeeperRegistry({ ...zooKeeperSettings(config.zookeeper, config.timeouts, secrets), mayConnect });
     case 'Nacos':
-      return openNacosRegistry(nacosSettings(config.nacos, config.timeouts, secrets));
+      return openNacosRegistry({ ...nacosSettings(config.nacos, config.timeouts, secrets), mayConnect });
   }
 }
 

@@ -6,6 +6,7 @@
  * timeout: no answer in time, so it may have been written.
  * protocol: the answer was not one of this registry. unavailable: the server says that it cannot serve now (no leader, 5xx).
  * owned: another operator writes for this cluster name here. fenced: what this client claimed has been claimed anew, or is gone; nothing was written.
+ * not-allowed: the address is one that this client may not connect to; nothing was sent.
  * aborted: by the caller's signal. closed: used after close. unsupported: the registry has no such operation.
  */
 export type RegistryErrorCode =
@@ -22,6 +23,7 @@ export type RegistryErrorCode =
   | 'unavailable'
   | 'owned'
   | 'fenced'
+  | 'not-allowed'
   | 'aborted'
   | 'closed'
   | 'unsupported';
@@ -80,4 +82,8 @@ export class RegistryError extends Error {
 
 /** Codes after which the registry, not the request, is what is wrong: everything for it waits until it answers again. */
 export const meansUnreachable = (code: RegistryErrorCode): boolean =>
-  code === 'unreachable' || code === 'timeout' || code === 'unavailable' || code === 'protocol';
+  code === 'unreachable' ||
+  code === 'timeout' ||
+  code === 'unavailable' ||
+  code === 'protocol' ||
+  code === 'not-allowed';

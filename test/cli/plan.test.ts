@@ -51,8 +51,10 @@ const manifests = (namespace: string, address: string): readonly object[] => {
   ];
 };
 
+const access = () => ['--kubeconfig', kubeconfig, '--cluster-name', `plan-${id}`];
+
 const command = (name: string, namespace: string, ...rest: readonly string[]) =>
-  roster([name, ...rest, '--kubeconfig', kubeconfig, '--cluster-name', `plan-${id}`, '-n', namespace]);
+  roster([name, ...rest, ...access(), '--tenant-registry-networks', '127.0.0.0/8', '-n', namespace]);
 
 before(async () => {
   await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', CRDS]);
@@ -93,6 +95,18 @@ test('diff exits 2 when a registry does not answer, and says which', async () =>
   assert.equal(code, 2);
   assert.match(stdout, new RegExp(`${unreachable}/web in ${unreachable}/consul: RegistryUnreachable: `));
   assert.match(stdout, /, 1 not compared\n$/);
+});
+
+test('a registry that a namespace names is not connected to where tenants may not reach', async () => {
+  const { code, stdout } = await roster(['diff', ...access(), '-n', reachable]);
+  assert.equal(code, 2);
+  assert.match(
+    stdout,
+    new RegExp(`${reachable}/consul: RegistryUnreachable: .* --tenant-registry-networks of the operator`),
+  );
+  const { code: wrong, stderr } = await roster(['diff', ...access(), '--tenant-registry-networks', 'everything']);
+  assert.equal(wrong, 2);
+  assert.match(stderr, /"everything" is not a network/);
 });
 
 test('explain shows each endpoint with the rule that decided', async () => {

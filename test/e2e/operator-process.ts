@@ -39,6 +39,8 @@ export async function openOperatorProcess(options: OperatorOptions): Promise<Ope
         'run',
         `--cluster-name=${options.clusterName}`,
         `--kubeconfig=${options.kubeconfig}`,
+        // Where the real servers of the tests are, also for Registries of namespaces.
+        '--tenant-registry-networks=127.0.0.0/8',
         `--http-address=127.0.0.1:${http}`,
         ...(options.args ?? []),
       ],

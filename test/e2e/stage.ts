@@ -37,17 +37,21 @@ export interface StageOptions {
   readonly consul?: ConsulServer;
   /** Flags of the operator. */
   readonly args?: readonly string[];
+  readonly apiServerArgs?: readonly string[];
 }
 
 /** Call at the top level of a file: everything ends after its last test. */
-export async function openStage({ args = [], consul: shared }: StageOptions = {}): Promise<Stage> {
-  const [consul, bare] = await Promise.all([shared ?? openConsul(), openBareStage({ args })]);
+export async function openStage({ consul: shared, ...options }: StageOptions = {}): Promise<Stage> {
+  const [consul, bare] = await Promise.all([shared ?? openConsul(), openBareStage(options)]);
   if (shared === undefined) after(consul.stop);
   return { ...bare, consul };
 }
 
 /** As {@link openStage}, for tests that have registries of their own. */
-export async function openBareStage({ args = [] }: Pick<StageOptions, 'args'> = {}): Promise<BareStage> {
+export async function openBareStage({
+  args = [],
+  apiServerArgs = [],
+}: Omit<StageOptions, 'consul'> = {}): Promise<BareStage> {
   const ends: (() => unknown)[] = [];
   after(async () => {
     for (const end of ends.toReversed()) await end();
@@ -55,7 +59,7 @@ export async function openBareStage({ args = [] }: Pick<StageOptions, 'args'> = 
   const clusterName = `e2e-${freshId()}`;
   const cluster = await openControlPlane({
     // Two families, so that a Service can ask for both.
-    apiServerArgs: ['--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112'],
+    apiServerArgs: ['--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112', ...apiServerArgs],
   });
   ends.push(cluster.stop);
   await cluster.kubectl(['apply', '--server-side', '-k', join(ROOT, 'deploy', 'kustomize', 'base')]);

@@ -110,6 +110,12 @@ describe('what should stand for a Service', () => {
       'NamespaceNotAllowed',
       /not here/,
     ],
+    [
+      'a name that another holds in other capitals',
+      { covering: [registration({ name: 'WEB' })], claims: { web: [holder('shop/other')] } },
+      'NameConflict',
+      /"WEB".*shop\/other/,
+    ],
     ['a name that another holds', { claims: { web: [holder('shop/other')] } }, 'NameConflict', /"web".*shop\/other/],
   ];
   for (const [name, changes, code, says] of problems) {

@@ -25,7 +25,8 @@ function told(changes: Partial<RegistryFacts>): Readonly<Record<string, string>>
 }
 
 describe('the conditions of a registry', () => {
-  const down = (needsPerson: boolean) => ({ state: 'down', message: 'it says no', needsPerson }) as const;
+  const down = (needs?: 'Unauthorized' | 'AddressNotAllowed') =>
+    ({ state: 'down', message: 'it says no', ...(needs !== undefined && { needs }) }) as const;
   const problem = { reason: 'SecretNotFound', message: 'create the Secret' } as const;
   const rows: readonly [name: string, changes: Partial<RegistryFacts>, conditions: Readonly<Record<string, string>>][] =
     [
@@ -37,7 +38,7 @@ describe('the conditions of a registry', () => {
       ],
       [
         'it does not answer',
-        { link: down(false) },
+        { link: down() },
         {
           Ready: 'Unknown RegistryUnreachable',
           Reconciling: 'True RegistryUnreachable',
@@ -46,8 +47,17 @@ describe('the conditions of a registry', () => {
       ],
       [
         'it does not take our credentials',
-        { link: down(true) },
+        { link: down('Unauthorized') },
         { Ready: 'False Unauthorized', Stalled: 'True Unauthorized', Reachable: 'False Unauthorized' },
+      ],
+      [
+        'it may not be reached where it is',
+        { link: down('AddressNotAllowed') },
+        {
+          Ready: 'False AddressNotAllowed',
+          Stalled: 'True AddressNotAllowed',
+          Reachable: 'False AddressNotAllowed',
+        },
       ],
       [
         'it cannot be configured so',
@@ -96,8 +106,9 @@ describe('the status of a registry', () => {
         { state: 'opening' },
         UP,
         { state: 'up', version: '2' },
-        { state: 'down', message: 'no route', needsPerson: false },
-        { state: 'down', message: 'denied', needsPerson: true },
+        { state: 'down', message: 'no route' },
+        { state: 'down', message: 'denied', needs: 'Unauthorized' },
+        { state: 'down', message: 'not there', needs: 'AddressNotAllowed' },
       ),
       owned: fc.option(fc.nat(9), { nil: undefined }),
     })

@@ -245,6 +245,11 @@ describe('the status that a registry should have', () => {
     });
   }
 
+  it('needs a person when it is where it may not be', () => {
+    const given = ready({ link: { state: 'down', error: new RegistryError('not-allowed', 'no') } });
+    assert.deepEqual([given?.status, given?.reason], ['False', 'AddressNotAllowed']);
+  });
+
   it('needs nobody while it merely does not answer', () => {
     assert.equal(ready({ link: { state: 'down', error: new RegistryError('timeout', 'slow') } })?.status, 'Unknown');
   });

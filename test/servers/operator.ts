@@ -35,6 +35,8 @@ export async function openOperator(options: OperatorOptions): Promise<Operator> 
         program,
         'run',
         `--cluster-name=${clusterName}`,
+        // Where the real servers of the tests are, also for Registries of namespaces.
+        '--tenant-registry-networks=127.0.0.0/8',
         `--http-address=127.0.0.1:${web}`,
         ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
       ],

@@ -2,9 +2,12 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { ClientRequest, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import Consul from 'consul';
+import type { AddressRule } from '../address-rule.ts';
+import { ruleAgent } from '../agent-rule.ts';
 import { RegistryError } from '../error.ts';
 import { assertPem, type TlsAccess } from '../tls.ts';
 import { ConnectTimeout } from './failure.ts';
+import { NotConsul } from './wire.ts';
 
 /** How to reach Consul. */
 export interface Access {
@@ -15,6 +18,7 @@ export interface Access {
   readonly partition?: string | undefined;
   readonly token?: string | undefined;
   readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
 }
@@ -45,6 +49,7 @@ export function openServer(address: string, access: Access): Server {
     const agent = secure
       ? new HttpsAgent({ ...pool, ca, cert, key, ...(serverName === undefined ? {} : { servername: serverName }) })
       : new HttpAgent(pool);
+    ruleAgent(agent, access.mayConnect);
     boundConnecting(agent, access.connectMs, secure ? 'secureConnect' : 'connect');
     return agent;
   };
@@ -78,11 +83,12 @@ function parseAddress(address: string): URL {
   return url;
 }
 
-/** Node's agents wait as long for a connection as for an answer. */
+/** Node's agents wait as long for a connection as for an answer, and the `consul` package hands IPv6 addresses over in brackets, as a name. */
 function boundConnecting(agent: HttpAgent, ms: number, done: 'connect' | 'secureConnect'): void {
   const create = agent.createConnection.bind(agent);
   agent.createConnection = (options, callback) => {
-    const socket = create(options, callback);
+    const host = options.host?.replace(/^\[(.*)\]$/, '$1');
+    const socket = create({ ...options, ...(host !== undefined && { host }) }, callback);
     if (socket === null || socket === undefined) return socket;
     const timer = setTimeout(() => socket.destroy(new ConnectTimeout(`no connection within ${ms} ms`)), ms);
     const settle = () => clearTimeout(timer);
@@ -91,16 +97,26 @@ function boundConnecting(agent: HttpAgent, ms: number, done: 'connect' | 'secure
   };
 }
 
+/** What a large Consul answers in one piece is a tenth of it. */
+const ANSWER_BYTES = 64 * 1_024 * 1_024;
+
 /**
  * The `consul` package listens for the end of an answer, not for its failure: a connection that breaks in the middle of a body would be
- * noticed by the time-out only. Its requests are found by their agent, and told.
+ * noticed by the time-out only. And it holds however much comes. Its requests are found by their agent, and told.
  */
 export function failOnBrokenAnswer(agents: ReadonlySet<unknown>): { stop(): void } {
   const onStart = (message: unknown) => {
     const request =
       typeof message === 'object' && message !== null && 'request' in message ? message.request : undefined;
     if (!(request instanceof ClientRequest) || !agents.has(Reflect.get(request, 'agent'))) return;
-    request.once('response', (response) => response.once('error', (error) => request.emit('error', error)));
+    request.once('response', (response) => {
+      response.once('error', (error) => request.emit('error', error));
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > ANSWER_BYTES) response.destroy(new NotConsul('an answer without an end'));
+      });
+    });
   };
   subscribe('http.client.request.start', onStart);
   return { stop: () => unsubscribe('http.client.request.start', onStart) };

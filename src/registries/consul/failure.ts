@@ -1,3 +1,4 @@
+import { isNotAllowed, NOT_ALLOWED } from '../address-rule.ts';
 import { RegistryError, type RegistryErrorCode } from '../error.ts';
 import { NotConsul } from './wire.ts';
 
@@ -131,6 +132,7 @@ function ofStatus({ statusCode, headers, body }: Response, call: FailedCall, fai
 
 function ofSocket(error: unknown, fail: Fail): RegistryError {
   const code = codeOf(error);
+  if (isNotAllowed(error)) return fail('not-allowed', NOT_ALLOWED);
   if (error instanceof ConnectTimeout) {
     return fail('unreachable', 'accepted no connection in time; check the address and the network in between');
   }

@@ -1,3 +1,4 @@
+import type { AddressRule } from '../address-rule.ts';
 import { RegistryError } from '../error.ts';
 import { assertPem, type TlsAccess } from '../tls.ts';
 
@@ -9,6 +10,7 @@ export interface Access {
   readonly password?: string | undefined;
   /** Also makes https of endpoints that do not say. */
   readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Channel, type ChannelCredentials, type ChannelInterface, connectivityState, credentials } from '@grpc/grpc-js';
 import { Etcd3 } from 'etcd3';
+import { grpcTarget } from '../grpc-rule.ts';
 import type { TlsAccess } from '../tls.ts';
 import type { Access, Endpoint } from './access.ts';
 
@@ -33,10 +34,11 @@ interface Connection {
 /** More than a page of ordinary entries; larger ones are asked for in smaller pages. */
 const RECEIVE_BYTES = 16 * 1_024 * 1_024;
 
-export function openLine({ secure, authority }: Endpoint, { tls = {}, connectMs }: Access): Line {
-  const target = `dns:${authority}`;
+export function openLine({ secure, authority }: Endpoint, { tls = {}, mayConnect, connectMs }: Access): Line {
+  const { target, options } = grpcTarget(authority, mayConnect);
   const serverName = secure ? tls.serverName : undefined;
   const channelOptions = {
+    ...options,
     // Of its own: a closed line must leave nothing behind in a pool of the process.
     'grpc.use_local_subchannel_pool': 1,
     'grpc.max_receive_message_length': RECEIVE_BYTES,

@@ -22,6 +22,7 @@ export const RETRIED: Readonly<Record<RegistryErrorCode, number | false>> = {
   protocol: false,
   owned: false,
   fenced: false,
+  'not-allowed': false,
   aborted: false,
   closed: false,
   unsupported: false,

@@ -1,3 +1,4 @@
+import { AddressNotAllowed, NOT_ALLOWED } from '../address-rule.ts';
 import { RegistryError, type RegistryErrorCode } from '../error.ts';
 
 /** The codes of gRPC that are told apart here. */
@@ -116,6 +117,7 @@ const TOO_LARGE: Verdict = {
 
 function unavailable(details: string): Verdict {
   const before = (sentence: string, code: RegistryErrorCode = 'unreachable'): Verdict => ({ code, sentence });
+  if (details.includes(AddressNotAllowed.code)) return before(NOT_ALLOWED, 'not-allowed');
   if (details.includes('Name resolution failed') || /ENOTFOUND|EAI_AGAIN/.test(details)) {
     return before('could not be found by name; check the address and the DNS');
   }

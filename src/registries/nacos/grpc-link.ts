@@ -8,7 +8,9 @@ import {
   credentials,
   type ServiceError,
 } from '@grpc/grpc-js';
+import type { AddressRule } from '../address-rule.ts';
 import { RegistryError } from '../error.ts';
+import { grpcTarget } from '../grpc-rule.ts';
 import type { TlsAccess } from '../tls.ts';
 import { type Fields, parseFields } from './answer.ts';
 import { decodePayload, encodePayload, type Payload } from './grpc-codec.ts';
@@ -17,6 +19,7 @@ import type { Server } from './servers.ts';
 
 export interface LinkAccess {
   readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
 }
@@ -227,9 +230,11 @@ function exchange(client: Client, call: LinkCall, { failed, requestMs, signal }:
   });
 }
 
-function openClient({ secure, authority }: Server, { tls = {} }: LinkAccess, sockets: Set<Socket>): Client {
+function openClient({ secure, authority }: Server, { tls = {}, mayConnect }: LinkAccess, sockets: Set<Socket>): Client {
   const serverName = secure ? tls.serverName : undefined;
-  return new Client(`dns:${authority}`, tracked(credentialsOf(secure, tls), sockets), {
+  const { target, options } = grpcTarget(authority, mayConnect);
+  return new Client(target, tracked(credentialsOf(secure, tls), sockets), {
+    ...options,
     // Of its own: entries belong to a connection, so no two of ours may share one.
     'grpc.use_local_subchannel_pool': 1,
     'grpc.max_receive_message_length': RECEIVE_BYTES,

@@ -1,3 +1,4 @@
+import { isNotAllowed, NOT_ALLOWED } from '../address-rule.ts';
 import { RegistryError, type RegistryErrorCode } from '../error.ts';
 import { oneKind } from './grpc-failure.ts';
 
@@ -133,6 +134,7 @@ const milliseconds = (retryAfter: string | undefined): number | undefined =>
 export function ofSocket(error: unknown, call: FailedRequest & { readonly sent: boolean }): RegistryError {
   const { sent } = call;
   const fail = (code: RegistryErrorCode, sentence: string) => errorOf({ code, sentence, sent }, call, quotable(error));
+  if (isNotAllowed(error)) return fail('not-allowed', NOT_ALLOWED);
   if (error instanceof AnswerTimeout) {
     const words = 'did not answer in time; it is overloaded or frozen, or spec.timeouts.requestSeconds is too short';
     return fail('timeout', words);

@@ -2,6 +2,8 @@ import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import type { AddressRule } from '../address-rule.ts';
+import { ruleAgent } from '../agent-rule.ts';
 import { RegistryError } from '../error.ts';
 import type { TlsAccess } from '../tls.ts';
 import { AnswerTimeout, ConnectTimeout, ofSocket } from './http-failure.ts';
@@ -40,6 +42,7 @@ export interface WireAccess {
   /** Scheme, host and port, at least one. */
   readonly origins: readonly string[];
   readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
 }
@@ -93,12 +96,13 @@ export function openWire(access: WireAccess): Wire {
   };
 }
 
-function openAgent(origin: string, { tls = {}, connectMs }: WireAccess): HttpAgent {
+function openAgent(origin: string, { tls = {}, connectMs, mayConnect }: WireAccess): HttpAgent {
   const pool = { keepAlive: true, maxSockets: SOCKETS };
   const { ca, cert, key, serverName } = tls;
   const secure = origin.startsWith('https:');
   const servername = serverName === undefined ? {} : { servername: serverName };
   const agent = secure ? new HttpsAgent({ ...pool, ca, cert, key, ...servername }) : new HttpAgent(pool);
+  ruleAgent(agent, mayConnect);
   const create = agent.createConnection.bind(agent);
   // Node's agents wait as long for a connection as for an answer.
   agent.createConnection = (options, callback) => {

@@ -50,10 +50,10 @@ export interface NacosHttp {
 }
 
 export function openNacosHttp(settings: NacosSettings, clock: Clock = systemClock): NacosHttp {
-  const { addresses, tls, connectMs, requestMs, username, password } = settings;
+  const { addresses, tls, mayConnect, connectMs, requestMs, username, password } = settings;
   const { namespace = '', group, cluster, protectThreshold = 0 } = settings;
   const closing = new AbortController();
-  const wire = openWire({ origins: httpOriginsOf(addresses), tls, connectMs, requestMs });
+  const wire = openWire({ origins: httpOriginsOf(addresses), tls, mayConnect, connectMs, requestMs });
   const version = createVersion(wire, clock, closing.signal);
   const account = username === undefined || password === undefined ? undefined : { username, password };
   const login = createLogin({ wire, account, version, clock, closing: closing.signal });

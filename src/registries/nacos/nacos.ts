@@ -46,12 +46,22 @@ export function openNacosRegistry(settings: NacosSettings): ServiceRegistry {
 
 /** `http`: what serves where gRPC does not; closed with the registry. */
 export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): ServiceRegistry {
-  const { protocol, cluster: clusterName, namespace = '', group, connectMs, requestMs, tls, addresses } = settings;
+  const {
+    protocol,
+    cluster: clusterName,
+    namespace = '',
+    group,
+    connectMs,
+    requestMs,
+    tls,
+    mayConnect,
+    addresses,
+  } = settings;
   const servers = serversOf(addresses);
   const space = { namespace: namespace === '' ? 'public' : namespace, group };
   const clock = systemClock;
   const recent = createRecent(clock);
-  const way = { servers, access: { tls, connectMs, requestMs }, token: http.token };
+  const way = { servers, access: { tls, mayConnect, connectMs, requestMs }, token: http.token };
   const line = openLine({
     ...way,
     onPush: (push) => subscriptions.pushed(push),

@@ -22,7 +22,10 @@ export async function allPages(
       const answer = await read(page, size);
       steady = page === 1 || answer.count === count;
       count = answer.count;
+      const before = found.size;
       for (const name of answer.names) found.add(name);
+      // A count that no page comes up to would be asked after for ever.
+      steady &&= found.size > before || found.size >= count;
     }
     if (steady && found.size >= count) return [...found];
   }

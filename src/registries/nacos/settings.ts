@@ -1,3 +1,4 @@
+import type { AddressRule } from '../address-rule.ts';
 import type { TlsAccess } from '../tls.ts';
 
 export interface NacosSettings {
@@ -13,6 +14,7 @@ export interface NacosSettings {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
 }

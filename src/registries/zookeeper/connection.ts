@@ -1,8 +1,7 @@
 import type { Clock } from '../../clock.ts';
-import type { TlsAccess } from '../tls.ts';
 import { createCalls } from './calls.ts';
 import { CODES, NotZooKeeper, Refused } from './codes.ts';
-import { dial, type Endpoint } from './dial.ts';
+import { dial, type Endpoint, type Manner } from './dial.ts';
 import { createEvents, type Events } from './events.ts';
 import { frameReader } from './frames.ts';
 import { ConnectionLost, type Loss } from './loss.ts';
@@ -20,14 +19,13 @@ import {
   XIDS,
 } from './wire.ts';
 
-export interface Opening {
+export interface Opening extends Manner {
   readonly endpoint: Endpoint;
   /** The session to go on with. */
   readonly session: Session;
   readonly sessionTimeoutMs: number;
   /** Each `user:password`, of the scheme digest. */
   readonly accounts: readonly string[];
-  readonly tls: TlsAccess | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
   readonly clock: Clock;
@@ -53,7 +51,7 @@ const FAREWELL_MS = 500;
 
 /** One connection to one server, and the session on it. Rejects with {@link ConnectionLost}. */
 export function openConnection(opening: Opening): Promise<Connection> {
-  const { endpoint, clock, connectMs, requestMs, accounts, tls, signal } = opening;
+  const { endpoint, clock, connectMs, requestMs, accounts, signal } = opening;
 
   return new Promise((resolve, reject) => {
     let phase: 'connecting' | 'securing' | 'greeting' | 'authenticating' | 'open' | 'over' = 'connecting';
@@ -71,7 +69,7 @@ export function openConnection(opening: Opening): Promise<Connection> {
     const cancelOpening = clock.setTimer(connectMs, () => end(TOO_SLOW[phase] ?? 'silent'));
     const abort = () => end('closed');
     signal.addEventListener('abort', abort, { once: true });
-    const { socket, ready } = dial(endpoint, tls);
+    const { socket, ready } = dial(endpoint, opening);
     const read = frameReader(onFrame);
     socket
       .once('connect', () => {

@@ -1,5 +1,6 @@
-import { connect, isIP, type Socket } from 'node:net';
+import { connect, isIP, Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
+import { AddressNotAllowed, type AddressRule, isForbidden, ruledLookup } from '../address-rule.ts';
 import type { TlsAccess } from '../tls.ts';
 
 export interface Endpoint {
@@ -13,13 +14,22 @@ export interface Dialling {
   readonly ready: 'connect' | 'secureConnect';
 }
 
+/** How the peer is spoken to, and which addresses it may have. */
+export interface Manner {
+  readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
+}
+
 /** The protocol is the same over TCP and, with `tls`, over TLS. */
-export function dial({ host, port }: Endpoint, tls: TlsAccess | undefined): Dialling {
-  if (tls === undefined) return { socket: connect({ host, port, noDelay: true }), ready: 'connect' };
+export function dial({ host, port }: Endpoint, { tls, mayConnect }: Manner): Dialling {
+  if (isForbidden(host, mayConnect)) return { socket: new Socket().destroy(new AddressNotAllowed()), ready: 'connect' };
+  const lookup = mayConnect === undefined ? {} : { lookup: ruledLookup(mayConnect) };
+  if (tls === undefined) return { socket: connect({ host, port, noDelay: true, ...lookup }), ready: 'connect' };
   const { ca, cert, key, serverName = host } = tls;
   const socket = connectTls({
     host,
     port,
+    ...lookup,
     ca,
     cert,
     key,

@@ -1,3 +1,4 @@
+import { isNotAllowed, NOT_ALLOWED } from '../address-rule.ts';
 import { RegistryError, type RegistryErrorCode } from '../error.ts';
 import { CODES, NotZooKeeper, Refused } from './codes.ts';
 import type { Endpoint } from './dial.ts';
@@ -67,6 +68,7 @@ const CREDENTIALS = 'put into the Secret of spec.zookeeper.digestAuthSecretRef';
 function ofLoss({ loss, cause }: ConnectionLost, fail: Fail): RegistryError {
   switch (loss) {
     case 'unreached':
+      if (isNotAllowed(cause)) return fail('not-allowed', NOT_ALLOWED);
       return fail('unreachable', notReached(codeOf(cause)));
     case 'insecure':
       return ofHandshake(codeOf(cause), fail);

@@ -1,5 +1,10 @@
 /** What of the package's codec is used; the package's own types know only its client. */
 declare module 'node-zookeeper-client/lib/jute/index.js' {
+  export interface Attribute {
+    /** `int`, `long`, `boolean`, `buffer`, `ustring`, `vector<…>`, or `data.` and the name of a record. */
+    readonly type: string;
+  }
+
   export interface Record {
     byteLength(): number;
     serialize(buffer: Buffer, offset: number): number;
@@ -7,7 +12,11 @@ declare module 'node-zookeeper-client/lib/jute/index.js' {
     deserialize(buffer: Buffer, offset: number): number;
   }
 
-  interface Stat extends Record {
+  export interface Specified extends Record {
+    readonly specification: readonly Attribute[];
+  }
+
+  interface Stat extends Specified {
     readonly version: number;
     readonly numChildren: number;
     readonly ephemeralOwner: Buffer;
@@ -36,6 +45,7 @@ declare module 'node-zookeeper-client/lib/jute/index.js' {
       readonly results: readonly { readonly type: number; readonly err?: number }[];
     };
     readonly data: {
+      readonly Stat: Make<[], Stat>;
       readonly Id: Make<[scheme: string, id: string]>;
       readonly ACL: Make<[permissions: number, id: Record]>;
     };
@@ -45,21 +55,21 @@ declare module 'node-zookeeper-client/lib/jute/index.js' {
       >;
       readonly ConnectResponse: Make<
         [],
-        Record & { readonly timeOut: number; readonly sessionId: Buffer; readonly passwd: Buffer }
+        Specified & { readonly timeOut: number; readonly sessionId: Buffer; readonly passwd: Buffer }
       >;
       readonly RequestHeader: Make<[xid: number, type: number]>;
-      readonly ReplyHeader: Make<[], Record & { readonly xid: number; readonly err: number }>;
+      readonly ReplyHeader: Make<[], Specified & { readonly xid: number; readonly err: number }>;
       readonly AuthPacket: Make<[type: number, scheme: string, auth: Buffer]>;
       readonly CreateRequest: Make<[path: string, data: Buffer, acl: readonly Record[], flags: number]>;
       readonly DeleteRequest: Make<[path: string, version: number]>;
       readonly CheckVersionRequest: Make<[path: string, version: number]>;
-      readonly WatcherEvent: Make<[], Record & { readonly type: number; readonly path: string | undefined }>;
+      readonly WatcherEvent: Make<[], Specified & { readonly type: number; readonly path: string | undefined }>;
       readonly ExistsRequest: Make<[path: string, watch: boolean]>;
-      readonly ExistsResponse: Make<[], Record & { readonly stat: Stat }>;
+      readonly ExistsResponse: Make<[], Specified & { readonly stat: Stat }>;
       readonly GetDataRequest: Make<[path: string, watch: boolean]>;
-      readonly GetDataResponse: Make<[], Record & { readonly data: Buffer | undefined; readonly stat: Stat }>;
+      readonly GetDataResponse: Make<[], Specified & { readonly data: Buffer | undefined; readonly stat: Stat }>;
       readonly GetChildren2Request: Make<[path: string, watch: boolean]>;
-      readonly GetChildren2Response: Make<[], Record & { readonly children: readonly string[] | undefined }>;
+      readonly GetChildren2Response: Make<[], Specified & { readonly children: readonly string[] | undefined }>;
     };
   };
   export default jute;

@@ -1,6 +1,7 @@
 import jute, { type Record as JuteRecord, type MultiOperation } from 'node-zookeeper-client/lib/jute/index.js';
 import { NotZooKeeper } from './codes.ts';
-import { decoded } from './wire.ts';
+import { assertTransactionLengths } from './lengths.ts';
+import { decoded, deserialized } from './wire.ts';
 
 export interface Access {
   readonly scheme: string;
@@ -121,7 +122,8 @@ export const multi = (operations: readonly Operation[]): Request<readonly number
   payload: new jute.TransactionRequest(operations.map(multiOperation)),
   effect: { operations, happened: (codes) => codes.length === 0 },
   read(body) {
-    const { results } = decoded(new jute.TransactionResponse(), body);
+    assertTransactionLengths(body);
+    const { results } = deserialized(new jute.TransactionResponse(), body);
     if (results.length !== operations.length) throw new NotZooKeeper('a transaction has as many results as operations');
     const failed = results.some(({ type }) => type === code('ERROR'));
     return failed ? results.map(({ err = 0 }) => err) : [];

@@ -1,13 +1,11 @@
 import type { Clock } from '../../clock.ts';
-import type { TlsAccess } from '../tls.ts';
-import { dial, type Endpoint } from './dial.ts';
+import { dial, type Endpoint, type Manner } from './dial.ts';
 
 /** An answer to `srvr` has some hundred bytes. */
 const ENOUGH = 4_096;
 
-interface Asking {
+interface Asking extends Manner {
   readonly endpoint: Endpoint;
-  readonly tls: TlsAccess | undefined;
   readonly ms: number;
   readonly clock: Clock;
 }
@@ -16,10 +14,10 @@ interface Asking {
  * The version, by the four-letter word `srvr`, which most servers answer on their client port; `unknown` from those that do not. The protocol itself
  * does not tell.
  */
-export function readServerVersion({ endpoint, tls, ms, clock }: Asking, signal: AbortSignal): Promise<string> {
+export function readServerVersion({ endpoint, ms, clock, ...manner }: Asking, signal: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
-    const { socket, ready } = dial(endpoint, tls);
+    const { socket, ready } = dial(endpoint, manner);
     const finish = () => {
       cancel();
       signal.removeEventListener('abort', finish);

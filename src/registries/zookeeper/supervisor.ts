@@ -1,18 +1,16 @@
 import { type Clock, pause } from '../../clock.ts';
-import type { TlsAccess } from '../tls.ts';
 import { type Connection, openConnection } from './connection.ts';
-import type { Endpoint } from './dial.ts';
+import type { Endpoint, Manner } from './dial.ts';
 import { ConnectionLost } from './loss.ts';
 import { NO_SESSION, type Session } from './wire.ts';
 
 /** How to reach ZooKeeper. */
-export interface Reach {
+export interface Reach extends Manner {
   /** At least one; the next one is taken when one does not answer. */
   readonly servers: readonly Endpoint[];
   readonly sessionTimeoutMs: number;
   /** Each `user:password` of the scheme digest. */
   readonly accounts: readonly string[];
-  readonly tls: TlsAccess | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
   readonly clock: Clock;

@@ -1,5 +1,6 @@
-import jute, { type Record as JuteRecord } from 'node-zookeeper-client/lib/jute/index.js';
+import jute, { type Record as JuteRecord, type Specified } from 'node-zookeeper-client/lib/jute/index.js';
 import { NotZooKeeper } from './codes.ts';
+import { assertLengths } from './lengths.ts';
 
 /**
  * The messages of ZooKeeper's protocol, by the codec of the package. Why its client is not used is in
@@ -81,7 +82,13 @@ export function readEvent(body: Buffer): TreeEvent | undefined {
   return kind === undefined || path === undefined ? undefined : { kind, path };
 }
 
-export function decoded<R extends JuteRecord>(record: R, bytes: Buffer): R {
+export function decoded<R extends Specified>(record: R, bytes: Buffer): R {
+  assertLengths(record.specification, bytes);
+  return deserialized(record, bytes);
+}
+
+/** Of lengths that were looked at. */
+export function deserialized<R extends JuteRecord>(record: R, bytes: Buffer): R {
   try {
     record.deserialize(bytes, 0);
     return record;

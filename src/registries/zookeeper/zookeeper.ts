@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../clock.ts';
+import type { AddressRule } from '../address-rule.ts';
 import { RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
 import { assertPem, type TlsAccess } from '../tls.ts';
@@ -30,6 +31,7 @@ export interface ZooKeeperSettings {
   readonly digestAuth: string | undefined;
   /** With it, TLS alone. */
   readonly tls?: TlsAccess | undefined;
+  readonly mayConnect?: AddressRule | undefined;
   readonly connectMs: number;
   readonly requestMs: number;
   readonly clock?: Clock;
@@ -62,13 +64,22 @@ const LAYOUTS = { Curator: curatorLayout, Kratos: kratosLayout, Plain: plainLayo
  * - No SASL.
  */
 export function openZooKeeperRegistry(settings: ZooKeeperSettings): ServiceRegistry {
-  const { connectString, rootPath, tls, connectMs, requestMs, clock = systemClock, today = Date.now } = settings;
+  const {
+    connectString,
+    rootPath,
+    tls,
+    mayConnect,
+    connectMs,
+    requestMs,
+    clock = systemClock,
+    today = Date.now,
+  } = settings;
   const { servers, base } = placeOf(connectString, rootPath);
   const accounts = accountsOf(settings.digestAuth);
   if (tls !== undefined) assertPem(tls, 'spec.zookeeper');
   const layout = LAYOUTS[settings.layout];
   const { sessionTimeoutMs } = settings;
-  const client = openClient({ servers, sessionTimeoutMs, accounts, tls, connectMs, requestMs, clock });
+  const client = openClient({ servers, sessionTimeoutMs, accounts, tls, mayConnect, connectMs, requestMs, clock });
   const access = accessFor(accounts.length > 0);
   const directories = createDirectories(client, base, access.directories);
   const reader = { client, base, layout, onServices: directories.learn };
@@ -90,7 +101,12 @@ export function openZooKeeperRegistry(settings: ZooKeeperSettings): ServiceRegis
     claim: noClaim('ZooKeeper'),
     async check(signal) {
       await client.call('check', exists(base), signal);
-      return { version: await readServerVersion({ endpoint: client.endpoint(), tls, ms: requestMs, clock }, signal) };
+      return {
+        version: await readServerVersion(
+          { endpoint: client.endpoint(), tls, mayConnect, ms: requestMs, clock },
+          signal,
+        ),
+      };
     },
     watch: createWatch(client, base),
     kv: noKeyValue('ZooKeeper'),
