@@ -14,6 +14,8 @@ export interface Config {
   readonly credentialsDirectory?: string;
   readonly httpAddress: Address;
   readonly logLevel: LogLevel;
+  /** Several replicas share the registries between them by Leases; otherwise this process is the only one. */
+  readonly leaderElect: boolean;
   /** Namespace in which the operator itself lives: never mirrored unless named. */
   readonly operatorNamespace: string;
 }
@@ -24,11 +26,15 @@ export interface Setting {
   readonly placeholder: string;
   readonly help: string;
   readonly fallback?: string;
+  /** What the flag means without a value; absent: it needs one. */
+  readonly bare?: string;
   /** What holds without it, where that is no constant. */
   readonly otherwise?: string;
 }
 
 const SOURCES: readonly EndpointsSource[] = ['Auto', 'EndpointSlice', 'Endpoints'];
+
+const BOOLEANS = ['true', 'false'] as const;
 
 export const settings = {
   clusterName: {
@@ -55,6 +61,13 @@ export const settings = {
     placeholder: '[HOST]:PORT',
     help: 'where probes, metrics and Memory registries are served',
     fallback: ':8080',
+  },
+  leaderElect: {
+    flag: 'leader-elect',
+    placeholder: 'BOOLEAN',
+    help: 'elect a leader for each registry among all replicas: true, false',
+    bare: 'true',
+    otherwise: 'default: true in a Pod, false elsewhere',
   },
   logLevel: {
     flag: 'log-level',
@@ -102,6 +115,7 @@ export function readConfig(
   const kubeconfig = value('kubeconfig');
   const context = value('context');
   const credentialsDirectory = value('credentialsDirectory');
+  const inPod = podNamespace === undefined ? 'false' : 'true';
   const namespace = value('operatorNamespace') ?? podNamespace ?? 'roster-system';
 
   const config: Config = Object.freeze({
@@ -111,6 +125,7 @@ export function readConfig(
     ...(credentialsDirectory !== undefined && { credentialsDirectory }),
     endpointsSource: read('endpointsSource', oneOf(SOURCES), 'Auto'),
     httpAddress: read('httpAddress', httpAddress, { port: 0 }),
+    leaderElect: read('leaderElect', oneOf(BOOLEANS), 'false', value('leaderElect') ?? inPod) === 'true',
     logLevel: read('logLevel', oneOf(LOG_LEVELS), 'info'),
     operatorNamespace: read('operatorNamespace', dnsLabel, '', namespace),
   });

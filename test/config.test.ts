@@ -19,9 +19,19 @@ test('only the name of the cluster is needed; the rest has defaults', () => {
     clusterName: 'prod',
     endpointsSource: 'Auto',
     httpAddress: { port: 8080 },
+    leaderElect: false,
     logLevel: 'info',
     operatorNamespace: 'roster-system',
   });
+});
+
+test('leaders are elected in a Pod, not elsewhere, unless said otherwise', () => {
+  assert.equal(accepted({ clusterName: 'a' }, {}, 'pod-ns').leaderElect, true);
+  assert.equal(accepted({ clusterName: 'a', leaderElect: 'false' }, {}, 'pod-ns').leaderElect, false);
+  assert.equal(accepted({ clusterName: 'a' }, { ROSTER_LEADER_ELECT: 'true' }).leaderElect, true);
+  assert.deepEqual(refused({ clusterName: 'a', leaderElect: 'yes' }), [
+    '--leader-elect (ROSTER_LEADER_ELECT): "yes" is not one of true, false',
+  ]);
 });
 
 test('every flag has its ROSTER_ variable', () => {
@@ -32,6 +42,7 @@ test('every flag has its ROSTER_ variable', () => {
     ROSTER_ENDPOINTS_SOURCE: 'Endpoints',
     ROSTER_CREDENTIALS_DIRECTORY: '/c',
     ROSTER_HTTP_ADDRESS: '127.0.0.1:9000',
+    ROSTER_LEADER_ELECT: 'true',
     ROSTER_LOG_LEVEL: 'debug',
     ROSTER_OPERATOR_NAMESPACE: 'infra',
   };
@@ -42,6 +53,7 @@ test('every flag has its ROSTER_ variable', () => {
     endpointsSource: 'Endpoints',
     credentialsDirectory: '/c',
     httpAddress: { host: '127.0.0.1', port: 9000 },
+    leaderElect: true,
     logLevel: 'debug',
     operatorNamespace: 'infra',
   });

@@ -1859,6 +1859,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
      },
      "additionalProperties": false
     },
+    "otherOwner": {
+     "type": "string",
+     "maxLength": 200
+    },
     "lastHandledReconcileAt": {
      "type": "string",
      "maxLength": 253
@@ -2879,6 +2883,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
       }
      },
      "additionalProperties": false
+    },
+    "otherOwner": {
+     "type": "string",
+     "maxLength": 200
     },
     "lastHandledReconcileAt": {
      "type": "string",

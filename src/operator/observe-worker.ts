@@ -39,11 +39,20 @@ export function observeWorker({
     onBatch: (size: number): void => metrics.observeBatch(registry, size),
     onLink(link: Link): void {
       if (link.state === 'up') log.info({ registry, version: link.version }, 'the registry answers');
-      if (link.state === 'down')
-        log.warn(
-          { registry, error: link.error.code, why: link.error.message },
-          'the registry cannot be used; it is asked once a second',
+      if (link.state !== 'down') return;
+      const fields = { registry, error: link.error.code, why: link.error.message };
+      if (link.error.code === 'owned')
+        log.error(fields, 'the registry belongs to another operator and is left alone; it is asked again every 30 s');
+      else if (link.error.code !== 'fenced') log.warn(fields, 'the registry cannot be used; it is asked once a second');
+    },
+    onFenced(error: RegistryError, disputed: boolean): void {
+      const fields = { registry, error: error.code, why: error.message };
+      if (disputed)
+        log.error(
+          fields,
+          'another process of this operator claims the registry again and again: run all its replicas with --leader-elect=true; it is claimed again in a minute',
         );
+      else log.warn(fields, 'what was claimed here was claimed anew, or its record is gone: all is read again');
     },
     onBlind: (error: RegistryError): void =>
       log.info(
@@ -74,6 +83,7 @@ export function observeWorker({
         };
       });
       const endRegistry = metrics.trackRegistry(registry, () => ({
+        leading: worker.link.state !== 'standby',
         up: worker.link.state === 'up',
         desired: totals().desired,
         registered: totals().standing,

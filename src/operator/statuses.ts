@@ -3,7 +3,7 @@ import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
 import type { Resource } from '../kubernetes/resources.ts';
 import * as resources from '../kubernetes/resources.ts';
 import type { StatusUpdate } from '../kubernetes/status-writer.ts';
-import { registryStatus } from '../mirror/registry-status.ts';
+import { type RegistryFacts, registryStatus } from '../mirror/registry-status.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { type RegistryState, registrationStatus, type ServiceFacts } from '../mirror/status.ts';
 import { registrationId } from '../mirror/view.ts';
@@ -13,6 +13,7 @@ import type { Outcomes } from './outcomes.ts';
 import { generationOf } from './reconcile.ts';
 import { refusalOf } from './refusal.ts';
 import type { RegistrySet, RegistrySlot } from './registry-set.ts';
+import type { Link } from './registry-worker.ts';
 import type { Unreadable } from './unreadable.ts';
 
 /** What each status should say now, computed when it is written: however often a status is marked, it costs one computation. */
@@ -20,6 +21,8 @@ export interface StatusesOptions {
   readonly surroundings: Surroundings;
   readonly registries: Pick<RegistrySet, 'get'>;
   readonly outcomes: Outcomes;
+  /** By id of a registry: of what concerns it, its leader alone tells. Undefined: what names no registry that is known. */
+  leads(registry: string | undefined): boolean;
   /** The registry was not read, or not every Service looked at, since this process started. */
   isCatchingUp(registry: string): boolean;
   readonly unreadable: Pick<Unreadable, 'status'>;
@@ -35,15 +38,18 @@ const MAY_COME: ReadonlySet<string> = new Set([
   'SecretNotFound',
 ]);
 
-export function createStatuses({ surroundings, registries, outcomes, isCatchingUp, unreadable, now }: StatusesOptions) {
+export function createStatuses(options: StatusesOptions) {
+  const { surroundings, registries, outcomes, leads, isCatchingUp, unreadable, now } = options;
   const { caches } = surroundings;
 
   /** By the id of a registration or registry; undefined when there is nothing to say. */
   function desired(id: string): StatusUpdate | undefined {
+    const isRegistry = id.startsWith('Registry/') || id.startsWith('ClusterRegistry/');
+    const object = isRegistry ? undefined : findRegistration(caches, id).object;
+    if (!leads(isRegistry ? id : object && referencedRegistry(object))) return undefined;
     const invalid = unreadable.status(id);
     if (invalid !== undefined) return invalid;
-    if (id.startsWith('Registry/') || id.startsWith('ClusterRegistry/')) return ofRegistry(id);
-    const { object } = findRegistration(caches, id);
+    if (isRegistry) return ofRegistry(id);
     return object === undefined || object.metadata.deletionTimestamp !== undefined ? undefined : ofRegistration(object);
   }
 
@@ -103,19 +109,12 @@ export function createStatuses({ surroundings, registries, outcomes, isCatchingU
     const registry = findRegistry(caches, id);
     if (registry === undefined || registry.metadata.deletionTimestamp !== undefined) return undefined;
     const slot = registries.get(id);
-    const link = slot?.worker?.link ?? { state: 'opening' as const };
+    const link = slot?.worker?.link ?? OPENING;
     if (isAnswered(registry) && link.state === 'opening' && slot?.problem === undefined) return undefined;
     const status = registryStatus({
       registry,
       ...(slot?.problem === undefined ? {} : { problem: slot.problem }),
-      link:
-        link.state === 'down'
-          ? {
-              state: 'down',
-              message: link.error.message,
-              needsPerson: link.error.code === 'unauthorized' || link.error.code === 'forbidden',
-            }
-          : link,
+      link: factsOf(link),
       ...(slot?.worker?.ledger.loaded === true ? { owned: slot.worker.ledger.size } : {}),
       now: now(),
     });
@@ -139,10 +138,29 @@ function unusable(slot: RegistrySlot | undefined) {
   return { code: 'NotYetSupported', message: problem.message } as const;
 }
 
+const OPENING: Link = { state: 'opening' };
+
+const FENCED =
+  'another process writes here for the same cluster, and each takes the right to write from the other: run one operator for a cluster name, ' +
+  'with --leader-elect=true for all its replicas; this one tries again within a minute';
+
+function factsOf(link: Link): RegistryFacts['link'] {
+  // Nobody is told of a registry that another replica leads.
+  if (link.state === 'standby') return { state: 'opening' };
+  if (link.state !== 'down') return link;
+  const { code, message, context } = link.error;
+  const { owner } = context;
+  if (code === 'owned')
+    return { state: 'contested', reason: 'OwnedByAnother', message, ...(typeof owner === 'string' && { owner }) };
+  if (code === 'fenced') return { state: 'contested', reason: 'Fenced', message: FENCED };
+  return { state: 'down', message, needsPerson: code === 'unauthorized' || code === 'forbidden' };
+}
+
 function stateOf(slot: RegistrySlot | undefined): RegistryState {
   const link = slot?.worker?.link;
   if (link === undefined)
     return slot?.problem ? { state: 'down', message: slot.problem.message } : { state: 'opening' };
+  if (link.state === 'standby') return { state: 'opening' };
   return link.state === 'down' ? { state: 'down', message: link.error.message } : link;
 }
 

@@ -42,6 +42,7 @@ export function openPureWorld(spec: RegistrySpec, rules: Rules): World {
     surroundings,
     registries: { get: (id) => slots.get(id) },
     outcomes,
+    leads: () => true,
     isCatchingUp: () => false,
     unreadable: { status: () => undefined },
     now: cluster.now,
