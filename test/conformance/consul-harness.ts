@@ -36,6 +36,8 @@ export async function consulHarness(server: Consul): Promise<Harness> {
     peek: (cluster) => peek(server, cluster),
     revision: (cluster) => revision(server, cluster),
     intruder: intruderOf(server),
+    claimOf: async (cluster) => (await claimsOf(server, cluster))[0]?.Meta['roster-claimed-by'],
+    dropClaim: async (cluster) => removeNodes(server, await claimsOf(server, cluster)),
     sweep: (cluster) => sweep(server, cluster),
     // Longer than the server takes.
     spoil: (instance) => ({ ...instance, metadata: { ...instance.metadata, long: 'x'.repeat(513) } }),
@@ -172,7 +174,15 @@ async function sweep(server: Consul, cluster: string): Promise<void> {
     server,
     `/catalog/nodes?filter=${encodeURIComponent(`Node matches "^stranger-${cluster}"`)}`,
   );
-  const operations = [...ours, ...strangers].map(({ Node }: Raw) => ({ Node: { Verb: 'delete', Node: { Node } } }));
+  await removeNodes(server, [...ours, ...strangers, ...(await claimsOf(server, cluster))]);
+}
+
+/** The node that says who writes for a cluster. */
+const claimsOf = (server: Consul, cluster: string): Promise<Raw[]> =>
+  get(server, `/catalog/nodes?consistent&node-meta=roster-claim:${encodeURIComponent(cluster)}`);
+
+async function removeNodes(server: Consul, nodes: readonly Raw[]): Promise<void> {
+  const operations = nodes.map(({ Node }) => ({ Node: { Verb: 'delete', Node: { Node } } }));
   while (operations.length > 0) await put(server, '/txn', operations.splice(0, 128));
 }
 

@@ -37,6 +37,48 @@ afterEach(() => sweepAfter(harness));
 const get = async (path: string) => (await server.request('GET', `/v1${path}`)).body;
 
 describe('what stands in Consul', () => {
+  it('who writes for a cluster is on a node without entries, with another check for each claim', () =>
+    using(harness.open, async (registry) => {
+      for (const cluster of [freshCluster(), `${freshCluster()}/Straße`]) {
+        const terms = new Set<string>();
+        for (let times = 0; times < 2; times++) {
+          await registry.claim({ cluster, owner: 'roster/us' }, never);
+          const [node] = await get(`/catalog/nodes?consistent&node-meta=roster-claim:${encodeURIComponent(cluster)}`);
+          if (/^[a-z0-9-]+$/.test(cluster)) assert.equal(node.Node, `roster-${cluster}-claim`);
+          else assert.match(node.Node, /^roster--[0-9a-f]{32}-claim$/);
+          assert.equal(node.Address, '192.0.2.1');
+          assert.deepEqual(node.Meta, {
+            'managed-by': 'roster',
+            'roster-claim': cluster,
+            'roster-claimed-by': 'roster/us',
+          });
+          const [check, ...others] = await get(`/health/node/${node.Node}?consistent`);
+          assert.deepEqual([check.Status, check.Output, check.ServiceID, others], ['passing', 'roster/us', '', []]);
+          terms.add(check.CheckID);
+        }
+        assert.equal(terms.size, 2);
+      }
+    }));
+
+  it('a claim whose node somebody emptied or wrote anew holds no more, and nobody knows whose that is', () =>
+    using(harness.open, async (registry) => {
+      const cluster = freshCluster();
+      const Node = `roster-${cluster}-claim`;
+      await registry.claim({ cluster, owner: 'roster/us' }, never);
+      const [{ CheckID }] = await get(`/health/node/${Node}?consistent`);
+      await server.request('PUT', '/v1/catalog/deregister', { Node, CheckID });
+      assert.equal((await failureOf(registry.check(never))).code, 'fenced');
+      await registry.claim({ cluster, owner: 'roster/us' }, never);
+      await server.request('PUT', '/v1/catalog/deregister', { Node });
+      await server.request('PUT', '/v1/catalog/register', { Node, Address: '10.9.9.9' });
+      const [result] = await registry.apply([register(stored(registry, sampleOf(cluster)))], never);
+      assert.equal(failureIn(result).code, 'fenced');
+      const refused = await failureOf(registry.claim({ cluster, owner: 'roster/us' }, never));
+      assert.deepEqual([refused.code, refused.context['owner']], ['owned', 'unknown']);
+      await registry.claim({ cluster, owner: 'roster/us', adopt: 'unknown' }, never);
+      await registry.check(never);
+    }));
+
   it('an entry is where the documentation says, under its readable id, with an address of its own and Roster’s marks', () =>
     using(harness.open, async (registry) => {
       const cluster = freshCluster();
@@ -300,11 +342,32 @@ describe('a Consul with access control', async () => {
     using(withToken(least), async (registry) => {
       const cluster = freshCluster();
       const instances = [1, 2].map((number) => stored(registry, sampleOf(cluster, { number, health: 'draining' })));
+      await registry.claim({ cluster, owner: 'roster/us' }, never);
       assertOk(await registry.apply(instances.map(register), never));
       await assertStanding(managed, registry, cluster, instances);
       assertSame(await registry.discover(`${cluster}-web`, never), instances);
       assert.deepEqual(await registry.check(never), { version: 'unknown' });
       assertOk(await registry.apply(instances.map(deregister), never));
+    }));
+
+  it('under a claim a batch is one write as without it, and a check none', () =>
+    using(withToken(guarded.token), async (registry) => {
+      const cluster = freshCluster();
+      const all = samplesOf(cluster, registry.capabilities.batchSize).map((instance) => stored(registry, instance));
+      await registry.claim({ cluster, owner: 'roster/us' }, never);
+      assertOk(await registry.apply(all.map(register), never));
+      const before = await guarded.raftIndex();
+      await registry.check(never);
+      assert.equal(await guarded.raftIndex(), before);
+      const heavier = all.map((one) => update({ ...one, weight: 7 }, one));
+      assertOk(await registry.apply(heavier, never));
+      assert.equal(await guarded.raftIndex(), before + 1);
+      await using(withToken(guarded.token), (next) => next.claim({ cluster, owner: 'roster/us' }, never));
+      const claimed = await guarded.raftIndex();
+      for (const result of await registry.apply([...all, ...samplesOf(cluster, 500)].map(deregister), never))
+        assert.equal(failureIn(result).code, 'fenced');
+      // The one that was refused is in the log too; nothing was tried again.
+      assert.equal(await guarded.raftIndex(), claimed + 1);
     }));
 
   it('a token that it does not know is unauthorized, everywhere', () =>
@@ -328,6 +391,9 @@ describe('a Consul with access control', async () => {
       await using(withToken(token), async (registry) => {
         const results = await registry.apply(samplesOf(freshCluster(), 200).map(register), never);
         for (const result of results) assert.equal(failureIn(result).code, 'forbidden');
+        const claimed = await failureOf(registry.claim({ cluster: freshCluster(), owner: 'roster/us' }, never));
+        assert.equal(claimed.code, 'forbidden');
+        assert.match(claimed.message, /node:/);
       });
     }
   });

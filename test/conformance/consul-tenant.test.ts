@@ -60,6 +60,7 @@ describe('a namespace and a partition', () => {
         assert.ok(one && two && three);
         const leased = { ...two, liveness: 'leased' as const };
         const sick = { ...three, health: 'unhealthy' as const };
+        for (let times = 0; times < 2; times++) await registry.claim({ cluster, owner: 'roster/us' }, never);
         assertOk(await registry.apply([one, leased, sick].map(register), never));
         assertOk(await registry.apply([update(three, sick), deregister(one)], never));
         await assertStanding(harness, registry, cluster, [leased, three]);
@@ -130,6 +131,7 @@ describe('a namespace and a partition', () => {
             () => registry.watch({ service: 'web' }, () => {}, never),
             () => registry.kv.get('web', 'key', never),
             () => registry.kv.put('web', 'key', 'value', never),
+            () => registry.claim({ cluster, owner: 'roster/us' }, never),
             async () => failing(await registry.apply([register(sampleOf(cluster))], never)),
             async () => failing(await registry.apply([register(sampleOf(cluster, { liveness: 'leased' }))], never)),
           ];

@@ -52,6 +52,8 @@ export async function etcdHarness(server: Pick<Etcd, 'address'>, layout: LayoutN
     },
     revision: (cluster) => raw.revision(book, cluster),
     intruder: intruderOf(raw, book),
+    claimOf: async (cluster) => (await raw.get(claimKey(cluster)))?.split(' ')[0],
+    dropClaim: (cluster) => raw.remove(claimKey(cluster)),
     sweep: (cluster) => raw.sweep(book, cluster),
     // etcd takes any bytes: the adapter must know.
     spoil: (instance) => ({ ...instance, metadata: { ...instance.metadata, half: '\udc00' } }),
@@ -71,6 +73,8 @@ export async function etcdHarness(server: Pick<Etcd, 'address'>, layout: LayoutN
 }
 
 const NO_LEASE = '0';
+
+const claimKey = (cluster: string): string => `/services/.owner/${cluster}`;
 
 /** A member takes 2 and more; this is three times what a client of a busy machine may be late. */
 const LEASE_SECONDS = 6;
@@ -118,10 +122,11 @@ export function rawEtcd(address: string) {
         leases: new Map(found.map(({ key, lease }) => [key.toString(), lease])),
       };
     },
-    /** Revisions of all keys in which this cluster is told of. */
+    /** Revisions of all keys in which this cluster is told of, but for who has claimed it. */
     revision: async ({ places }: LayoutBook, cluster: string): Promise<string> =>
       (await kvs(places))
         .filter(({ key, value }) => key.includes(cluster) || value.includes(cluster))
+        .filter(({ key }) => key.toString() !== claimKey(cluster))
         .map(({ key, mod_revision }) => `${key} ${mod_revision}`)
         .join('\n'),
     async sweep({ places }: LayoutBook, cluster: string): Promise<void> {

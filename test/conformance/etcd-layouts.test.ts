@@ -9,7 +9,17 @@ after(() => server.stop());
 
 for (const layout of ['Grpc', 'GoMicro', 'Kratos', 'GoZero'] as const) {
   registryConformance(await etcdHarness(server, layout), {
-    groups: ['round trip', 'idempotence', 'convergence', 'ownership', 'partial failure', 'ambiguity', 'drift', 'size'],
+    groups: [
+      'round trip',
+      'idempotence',
+      'convergence',
+      'ownership',
+      'fencing',
+      'partial failure',
+      'ambiguity',
+      'drift',
+      'size',
+    ],
     forms: ['bare'],
   });
 }

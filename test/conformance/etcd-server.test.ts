@@ -243,6 +243,34 @@ describe('what consumers read', () => {
   });
 });
 
+describe('claims of etcd', () => {
+  it('stand as a plain text beside the records of the cluster, whose name has no slash there, with another term each time', () =>
+    using(harness.open, async (registry) => {
+      const cluster = `${freshCluster()}/a%b`;
+      const terms = new Set<string>();
+      for (const owner of ['roster/us', 'roster/us']) {
+        await registry.claim({ cluster, owner }, never);
+        const record = await raw.get(`/services/.owner/${cluster.replace('%', '%25').replace('/', '%2F')}`);
+        const [, term = assert.fail(String(record))] = /^roster\/us ([0-9a-f]{32})$/.exec(record ?? '') ?? [];
+        terms.add(term);
+      }
+      assert.equal(terms.size, 2);
+      assert.equal((await keysOf(cluster.split('/')[0] ?? '')).length, 1);
+    }));
+
+  it('whose record says something else belong to nobody that could be known, until somebody adopts that', () =>
+    using(harness.open, async (registry) => {
+      const cluster = freshCluster();
+      await registry.claim({ cluster, owner: 'roster/us' }, never);
+      await raw.put(`/services/.owner/${cluster}`, '{"owner":\n"roster/us"}');
+      assert.equal((await failureOf(registry.check(never))).code, 'fenced');
+      const refused = await failureOf(registry.claim({ cluster, owner: 'roster/us' }, never));
+      assert.deepEqual([refused.code, refused.context['owner']], ['owned', 'unknown']);
+      await registry.claim({ cluster, owner: 'roster/us', adopt: 'unknown' }, never);
+      await registry.check(never);
+    }));
+});
+
 describe('lists of etcd', () => {
   it('are complete over many pages, and over pages that are too large for one answer', () =>
     using(
@@ -332,6 +360,7 @@ describe('an etcd with users', async () => {
     await using(as(user), async (registry) => {
       const cluster = freshCluster();
       const instances = samplesOf(cluster, 3).map((instance) => stored(registry, instance));
+      await registry.claim({ cluster, owner: 'roster/us' }, never);
       assertOk(await registry.apply(instances.map(register), never));
       assertSame(await registry.list(cluster, never), instances);
       assertSame(await registry.discover(`${cluster}-web`, never), instances);
@@ -654,6 +683,7 @@ describe('etcd servers that take less', () => {
             const instances = samplesOf(cluster, 100).map((instance) => stored(registry, instance));
             const fat = { ...(instances[50] ?? assert.fail()), metadata: { long: 'x'.repeat(30_000) } };
             const changes = instances.map((instance, n) => register(n === 50 ? fat : instance));
+            await registry.claim({ cluster, owner: 'roster/us' }, never);
             const results = await registry.apply(changes, never);
             assert.equal(failureIn(results[50]).code, 'too-large');
             assertOk(results.filter((_, n) => n !== 50));

@@ -20,38 +20,55 @@ const limits = fc.record({
   bytes: fc.integer({ min: 200, max: 20_000 }),
 });
 
+const guards = ['prod', 'test'].map((cluster) => ({ cluster, key: `/services/.owner/${cluster}`, value: 'us 1234' }));
+const guard = fc.constantFrom(undefined, ...guards);
+/** One change: what it needs, and what must stand for it. */
+const item = fc.record({ steps: parcel, guard }, { noNullPrototype: true });
+type Item = { readonly steps: Parcel; readonly guard: (typeof guards)[number] | undefined };
+const packing = { parcelOf: ({ steps }: Item) => steps, guardOf: (one: Item) => one.guard };
+
 it('a batch is the longest run of changes within the limits and takes no key twice', () => {
   fc.assert(
-    fc.property(fc.array(parcel, { maxLength: 60 }), limits, fc.array(step), (parcels, limit, others) => {
+    fc.property(fc.array(item, { maxLength: 60 }), limits, fc.array(step), (items, limit, others) => {
       const busy = new Set(others.slice(0, 3).map(({ key }) => key));
       const before = new Set(busy);
-      const { taken, operations, bytes } = nextBatch(parcels, (one) => one, limit, busy);
+      const { taken, guards: compared, operations, bytes } = nextBatch(items, packing, limit, busy);
       const run = taken.map(([item]) => item);
-      assert.deepEqual(run, parcels.slice(0, run.length));
+      assert.deepEqual(run, items.slice(0, run.length));
 
-      const keys = run.flat().map(({ key }) => key);
+      const keys = run.flatMap(({ steps }) => steps).map(({ key }) => key);
       assert.equal(new Set(keys).size, keys.length);
       assert.ok(keys.every((key) => !before.has(key) && busy.has(key)));
       assert.ok(run.length <= limit.items && operations <= limit.operations && bytes <= limit.bytes);
 
-      const { compare, success } = requestOf(run);
-      assert.ok(Math.max(compare.length, success.length) <= Math.max(1, operations));
+      assert.deepEqual(compared, new Set(run.map((one) => one.guard).filter((one) => one !== undefined)));
+      const request = requestOf(run.map(packing.parcelOf), compared);
+      const { compare, success, failure } = request;
+      assert.ok(Math.max(compare.length, success.length, failure.length) <= Math.max(1, operations));
+      assert.deepEqual(
+        compare.slice(0, compared.size).map(({ key, value }) => `${key} ${value}`),
+        [...compared].map(({ key, value }) => `${key} ${value}`),
+      );
 
-      const next = parcels[run.length];
+      const next = items[run.length];
       if (next === undefined) return;
-      const fits = nextBatch([next], (one) => one, limit, new Set()).taken.length === 1;
+      const fits = nextBatch([next], packing, limit, new Set()).taken.length === 1;
+      const more = next.guard === undefined || compared.has(next.guard) ? 0 : 1;
       const room =
         run.length < limit.items &&
-        operations + next.length <= limit.operations &&
-        next.every(({ key }) => !keys.includes(key) && !before.has(key));
-      if (fits && room) assert.ok(bytes + nextBatch([next], (one) => one, limit, new Set()).bytes > limit.bytes);
+        operations + next.steps.length + more <= limit.operations &&
+        next.steps.every(({ key }) => !keys.includes(key) && !before.has(key));
+      if (fits && room) assert.ok(bytes + nextBatch([next], packing, limit, new Set()).bytes > limit.bytes);
     }),
     { numRuns: 1_000 },
   );
 });
 
 it('a transaction that changes nothing asks for a key all the same: else any member would compare what it happens to have', () => {
-  const { compare, success } = requestOf([[{ key: '/services/web/1', revision: '7', lease: '0', remove: false }]]);
+  const { compare, success } = requestOf(
+    [[{ key: '/services/web/1', revision: '7', lease: '0', remove: false }]],
+    new Set(),
+  );
   assert.deepEqual(
     compare.map(({ mod_revision, target, result }) => [mod_revision, target, result]),
     [['7', 'Mod', 'Equal']],

@@ -133,7 +133,7 @@ describe('the places of a change', () => {
       const places = createPlaces(entries, leases);
       const standing = createStanding();
       const instance = sampleOf('prod', { liveness: 'leased' });
-      const item = itemOf(update(instance, instance), standing);
+      const item = itemOf(update(instance, instance), standing, undefined);
       await places.take([item], never);
       assert.equal(item.lease, '1');
       const [{ key }] = entries.empty(instance) as [{ key: string }];

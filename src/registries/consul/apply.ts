@@ -1,7 +1,9 @@
 import type { Change } from '../../mirror/change.ts';
+import { fencedOff } from '../claim.ts';
 import { RegistryError } from '../error.ts';
 import type { ChangeResult } from '../registry.ts';
 import { type Batch, learnLimits, nextBatch, TXN_LIMITS } from './batches.ts';
+import type { Claims } from './claims.ts';
 import type { ConsulClient } from './client.ts';
 import {
   acknowledge,
@@ -11,13 +13,14 @@ import {
   isOpen,
   known,
   mustBeRead,
+  parcelOf,
   refusal,
   settle,
   tooLarge,
 } from './item.ts';
 import { learn } from './learn.ts';
 import type { Leases } from './lease.ts';
-import { type Operation, operationsOf, type Tenant } from './operations.ts';
+import type { Operation, Tenant } from './operations.ts';
 import { nodeName } from './shards.ts';
 import type { Standing } from './standing.ts';
 import { commit, type Outcome } from './transaction.ts';
@@ -27,9 +30,10 @@ export interface Writing {
   readonly client: ConsulClient;
   readonly tenant: Tenant;
   readonly leases: Pick<Leases, 'hold' | 'doubt'>;
+  readonly claims: Pick<Claims, 'guardOf'>;
   standingOf(cluster: string): Standing;
   /** Rejects when writes would land elsewhere than configured. */
-  assertTenant(signal: AbortSignal): Promise<void>;
+  assertTenant(operation: string, signal: AbortSignal): Promise<void>;
 }
 
 export type Apply = (changes: readonly Change[], signal: AbortSignal) => Promise<readonly ChangeResult[]>;
@@ -43,14 +47,14 @@ type Attempt = Outcome | { readonly kind: 'failed'; readonly error: RegistryErro
  * One transaction after the other, in order. One that Consul refuses is undone as a whole: what stands of the changes that it names is
  * read, the hopeless ones fail, and all others are sent again.
  */
-export function createApply({ client, tenant, leases, standingOf, assertTenant }: Writing): Apply {
+export function createApply({ client, tenant, leases, claims, standingOf, assertTenant }: Writing): Apply {
   const limits = learnLimits(TXN_LIMITS);
 
   function batchOf(queue: readonly Item[]): Batch<Item, Operation> {
-    const parcelOf = (item: Item) => operationsOf(item, tenant);
-    const batch = nextBatch(queue, parcelOf, limits.current);
+    const parcel = (item: Item) => parcelOf(item, tenant);
+    const batch = nextBatch(queue, parcel, limits.current);
     // What the server takes lies between the last limit that was too large and the one now: alone, a change may still fit.
-    return batch.taken.length > 0 ? batch : nextBatch(queue.slice(0, 1), parcelOf, TXN_LIMITS);
+    return batch.taken.length > 0 ? batch : nextBatch(queue.slice(0, 1), parcel, TXN_LIMITS);
   }
 
   /** Leased entries stand where this client holds a lease, which may have to be opened; where it cannot be, nothing of theirs was written. */
@@ -89,7 +93,7 @@ export function createApply({ client, tenant, leases, standingOf, assertTenant }
         for (const item of taken) acknowledge(item, outcome.indexes);
         return queue.slice(taken.length);
       case 'refused':
-        await reconsider(batch, outcome.errors, signal);
+        if (!fenceOff(queue, batch, outcome.errors)) await reconsider(batch, outcome.errors, signal);
         return queue.filter(isOpen);
       case 'failed':
         return afterFailure(queue, batch, outcome.error);
@@ -101,12 +105,22 @@ export function createApply({ client, tenant, leases, standingOf, assertTenant }
     for (const item of items) {
       const { id } = item.change.instance;
       if (item.change.action === 'deregister') {
-        if (item.standing.get(id)?.index === 0) settle(item);
+        item.isVoid = item.standing.get(id)?.index === 0;
+        // Under a claim it is for the server to say that nothing had to be done.
+        if (item.isVoid && item.guard === undefined) settle(item);
       } else if (strangers.has(item)) {
         const message = `an entry without Roster's marks stands in Consul under the id ${id} on node ${item.node}; remove it there`;
         settle(item, new RegistryError('conflict', message));
       }
     }
+  }
+
+  /** Whether a claim is among what Consul refused: then nothing of its cluster is sent again. */
+  function fenceOff(queue: readonly Item[], { operations }: Batch<Item, Operation>, errors: readonly TxnError[]) {
+    const failed = new Set(errors.map(({ index }) => operations[index]));
+    const lost = queue.filter(({ guard }) => guard !== undefined && failed.has(guard.operation));
+    for (const item of lost.filter(isOpen)) settle(item, fencedOff('apply', item.change.instance.marks.cluster));
+    return lost.length > 0;
   }
 
   async function reconsider(batch: Batch<Item, Operation>, errors: readonly TxnError[], signal: AbortSignal) {
@@ -145,7 +159,7 @@ export function createApply({ client, tenant, leases, standingOf, assertTenant }
   async function work(items: readonly Item[], signal: AbortSignal): Promise<void> {
     let queue: readonly Item[] = items;
     try {
-      await assertTenant(signal);
+      await assertTenant('apply', signal);
       await holdLeases(items, signal);
       queue = items.filter(isOpen);
       while (queue.length > 0) queue = await step(queue, signal);
@@ -160,7 +174,14 @@ export function createApply({ client, tenant, leases, standingOf, assertTenant }
     client.assertUsable('apply', signal);
     const items = changes.map((change): Item => {
       const { marks, service } = change.instance;
-      return { change, node: nodeName(marks.cluster, service), standing: standingOf(marks.cluster), refusals: 0 };
+      return {
+        change,
+        node: nodeName(marks.cluster, service),
+        standing: standingOf(marks.cluster),
+        guard: claims.guardOf(marks.cluster),
+        isVoid: false,
+        refusals: 0,
+      };
     });
     const written = announce(items);
     try {

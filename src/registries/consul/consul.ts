@@ -2,8 +2,8 @@ import { systemClock } from '../../clock.ts';
 import type { Instance } from '../../mirror/instance.ts';
 import { RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
-import { noClaim } from '../unclaimed.ts';
 import { createApply } from './apply.ts';
+import { createClaims } from './claims.ts';
 import { type Call, type ConsulClient, openConsulClient } from './client.ts';
 import type { Access } from './connection.ts';
 import { createKeyValue } from './kv.ts';
@@ -34,6 +34,8 @@ export interface ConsulSettings extends Access, Rules {
  * - Entries are written by compare-and-set on their index. It is known from `list` and from our own writes; an `update` or `deregister`
  *   without either costs a reading.
  * - Synthetic nodes stay when their last entry goes.
+ * - Who writes for a cluster stands on a node without entries, `roster-<cluster>-claim`: the owner in its metadata, and a check whose id is a random
+ *   term. Each transaction gets that check, and fails where it is not there. The nodes of leases are no entries, and put there without comparing.
  * - A leased entry vanishes from DNS and from what asks for passing instances. In lists that ask for everything it stays, critical, until a client
  *   of the same cluster takes it over or removes it. Leases need Consul 1.21; after a change of leader the TTL begins anew.
  * - Key-value pairs are at `roster/<service>/<key>`.
@@ -65,18 +67,28 @@ export function openConsulRegistry(settings: ConsulSettings): ServiceRegistry {
       sweepLeases(client, tenant, cluster, closing.signal).catch(() => {});
     },
   });
+  const claims = createClaims(client, tenant);
+  const assertTenant = tenantCheck(client, tenant);
   const watcher = createWatcher(client, systemClock, closing.signal);
   const refresh = (cluster: string, signal: AbortSignal) =>
     standingOf(cluster).refresh(() => readOwned(client, leases, cluster, signal));
 
   return {
-    capabilities: { batchSize: 128, leased: true, watch: true, kv: true, fenced: false },
+    // One operation of the 128 that a transaction takes is the comparison with the claim.
+    capabilities: { batchSize: 127, leased: true, watch: true, kv: true, fenced: true },
     normalise: (instance) => normaliseFor(settings, instance),
-    apply: createApply({ client, tenant, leases, standingOf, assertTenant: tenantCheck(client, tenant) }),
+    apply: createApply({ client, tenant, leases, claims, standingOf, assertTenant }),
     list: async (cluster, signal): Promise<readonly Instance[]> => (await refresh(cluster, signal)).instances,
     discover: (service, signal) => readService(client, leases, service, signal),
-    claim: noClaim('Consul'),
-    check: (signal) => check(client, signal),
+    async claim(claim, signal) {
+      await assertTenant('claim', signal);
+      await claims.claim(claim, signal);
+    },
+    async check(signal) {
+      const answer = await check(client, signal);
+      await claims.assertHeld('check', signal);
+      return answer;
+    },
     watch(scope, onHint, signal) {
       if ('service' in scope) return watcher.service(scope.service, onHint, signal);
       const { cluster } = scope;
@@ -103,10 +115,10 @@ async function check(client: ConsulClient, signal: AbortSignal): Promise<{ reado
 }
 
 /** Consul without Enterprise ignores namespace and partition in transactions, and would write elsewhere; what is read refuses them. */
-function tenantCheck(client: ConsulClient, tenant: Tenant): (signal: AbortSignal) => Promise<void> {
+function tenantCheck(client: ConsulClient, tenant: Tenant): (operation: string, signal: AbortSignal) => Promise<void> {
   let known = Object.keys(tenant).length === 0;
-  return async (signal) => {
-    if (!known) await assertAnswering(client, 'apply', signal);
+  return async (operation, signal) => {
+    if (!known) await assertAnswering(client, operation, signal);
     known = true;
   };
 }

@@ -19,8 +19,10 @@ export const MARKS = 6;
 
 export const isReserved = (key: string): boolean => key === MANAGED_BY || key.startsWith('roster-');
 
+export const MANAGED_BY_US = { [MANAGED_BY]: OURS } as const;
+
 export const nodeMeta = (cluster: string): Readonly<Record<string, string>> => ({
-  [MANAGED_BY]: OURS,
+  ...MANAGED_BY_US,
   [CLUSTER]: cluster,
 });
 

@@ -1,12 +1,18 @@
 import type { Change } from '../../mirror/change.ts';
 import { RegistryError } from '../error.ts';
 import type { ChangeResult } from '../registry.ts';
+import type { Parcel } from './batches.ts';
+import type { Guard } from './claims.ts';
 import { checkEntry, stateOf } from './entry.ts';
-import type { Pending } from './operations.ts';
+import { type Operation, operationsOf, type Pending, type Tenant } from './operations.ts';
 
 /** A change under way in one `apply`, until it has its result. */
 export interface Item extends Pending {
   node: string;
+  /** What must stand for it to be written; undefined where nothing is claimed. */
+  readonly guard: Guard | undefined;
+  /** A removal of what was read and does not stand: nothing is to be done but to compare the claim. */
+  isVoid: boolean;
   /** How often Consul refused it. */
   refusals: number;
   result?: ChangeResult;
@@ -27,6 +33,14 @@ export function mustBeRead(item: Item): boolean {
   const { id } = change.instance;
   if (standing.get(id) !== undefined) return false;
   return change.action !== 'register' || standing.isDoubtful(id) || (isLeased(item) && !standing.complete);
+}
+
+/** What it needs of a transaction, the comparison with the claim before all else. */
+export function parcelOf(item: Item, tenant: Tenant): Parcel<Operation> {
+  const { guard, isVoid } = item;
+  const { own, shared } = isVoid ? { own: [], shared: [] } : operationsOf(item, tenant);
+  if (guard === undefined) return { own, shared };
+  return { own, shared: [{ key: `claim ${guard.cluster}`, operation: guard.operation }, ...shared] };
 }
 
 /** What is thought to stand, as text to compare: a change that is refused although this stays the same is hopeless. */

@@ -21,6 +21,13 @@ export type Operation =
         readonly Service: Tenant & { readonly ID: string; readonly Service: string; readonly ModifyIndex: number };
       };
     }
+  | {
+      /** Fails where there is none. */
+      readonly Check: {
+        readonly Verb: 'get';
+        readonly Check: Tenant & { readonly Node: string; readonly CheckID: string };
+      };
+    }
   | { readonly Check: { readonly Verb: 'set'; readonly Check: CheckEntry & Tenant & { readonly Node: string } } }
   | {
       readonly Check: {

@@ -38,6 +38,9 @@ export const leaseNodeName = (cluster: string, lease: string, shard: string): st
 
 export const isLeaseNode = (node: string): boolean => /-l\d\d$/.test(node);
 
+/** `roster-<cluster>-claim`: where it says who writes for the cluster. No name of the others ends so. */
+export const claimNodeName = (cluster: string): string => `roster-${readable(cluster, '-claim')}-claim`;
+
 /** As it is where there is room in a DNS label of 63 behind `roster-` and before `end`. */
 function readable(cluster: string, end: string): string {
   const fits = /^[a-z0-9][a-z0-9-]*$/.test(cluster) && 'roster-'.length + cluster.length + end.length <= 62;

@@ -26,6 +26,15 @@ export function readNodeContent(body: unknown): NodeContent | undefined {
   return { node: node(content['Node']), entries: Object.values(record(content['Services'] ?? {})).map(entry) };
 }
 
+/** The node itself in the same answer. */
+export function readNodeRecord(
+  body: unknown,
+): (Pick<StandingNode, 'Meta'> & { readonly ModifyIndex: number }) | undefined {
+  if (body === null) return undefined;
+  const { Meta, ModifyIndex } = record(record(body)['Node']);
+  return { Meta: pairs(Meta), ModifyIndex: number(ModifyIndex) };
+}
+
 export const readChecks = (body: unknown): readonly StandingCheck[] => list(body).map(check);
 
 export interface HealthEntry {

@@ -1,7 +1,9 @@
 import type { ITxnResponse } from 'etcd3';
 import type { Change } from '../../mirror/change.ts';
+import { fencedOff } from '../claim.ts';
 import { RegistryError } from '../error.ts';
 import type { ChangeResult } from '../registry.ts';
+import { type Claims, lostIn } from './claims.ts';
 import type { EtcdClient } from './client.ts';
 import type { Entries } from './entries.ts';
 import { refusalIn } from './failure.ts';
@@ -30,6 +32,7 @@ export interface Writing {
   readonly client: EtcdClient;
   readonly entries: Entries;
   readonly leases: Leases;
+  readonly claims: Pick<Claims, 'guardOf'>;
   readonly own: OwnWrites;
   standingOf(cluster: string): Standing;
 }
@@ -53,7 +56,7 @@ const WINDOW = 4;
  * Transactions in order, a few at once; what removes something waits until all before it has been answered. One in which something else stood than
  * was known changes nothing: what stands is read, the hopeless changes fail, and all others are sent again.
  */
-export function createApply({ client, entries, leases, own, standingOf }: Writing): Apply {
+export function createApply({ client, entries, leases, claims, own, standingOf }: Writing): Apply {
   const places = createPlaces(entries, leases);
   // A server may be set to take less.
   let operations = TXN_OPERATIONS;
@@ -75,7 +78,7 @@ export function createApply({ client, entries, leases, own, standingOf }: Writin
     for (let at = 0; at < queue.length && sent.length < WINDOW; ) {
       const next = head(at);
       if (next.some(mustBeRead)) break;
-      const batch = nextBatch(next, parcelOfItem, limits, busy);
+      const batch = nextBatch(next, packing, limits, busy);
       if (batch.taken.length === 0 || (sent.length > 0 && removes(batch))) break;
       sent.push({ batch, outcome: send(batch, signal) });
       at += batch.taken.length;
@@ -104,14 +107,14 @@ export function createApply({ client, entries, leases, own, standingOf }: Writin
       if (outcome.kind === 'failed' && refusalIn(outcome.error) === 'no-lease')
         await afterLoss(batch, outcome.error, signal);
       else if (outcome.kind === 'failed') next = afterFailure(next, batch, outcome.error);
-      else if (!outcome.answer.succeeded) await reconsider(batch, signal);
+      else if (!outcome.answer.succeeded && !fenceOff(queue, batch, outcome.answer)) await reconsider(batch, signal);
     }
     return { queue: next.queue.filter(isOpen), items: next.items };
   }
 
-  async function send({ taken }: Batch<Item>, signal: AbortSignal): Promise<Outcome> {
+  async function send({ taken, guards }: Batch<Item>, signal: AbortSignal): Promise<Outcome> {
     const parcels = taken.map(([, parcel]) => parcel);
-    const request = requestOf(parcels);
+    const request = requestOf(parcels, guards);
     const writes = parcels.flat().some((step) => puts(step) || step.remove);
     try {
       const answer = await own.during(
@@ -140,12 +143,25 @@ export function createApply({ client, entries, leases, own, standingOf }: Writin
   const parcelOfItem = ({ change, standing, foreign, lease }: Item): Parcel =>
     parcelOf(entries, change, standing.get(change.instance.id) ?? NOTHING_KNOWN, foreign, lease ?? NO_LEASE);
 
+  const packing = { parcelOf: parcelOfItem, guardOf: ({ guard }: Item) => guard };
+
+  /** Whether a claim is what the transaction was refused for: then nothing of its cluster is sent again. */
+  function fenceOff(queue: readonly Item[], { guards }: Batch<Item>, answer: ITxnResponse): boolean {
+    const lost = lostIn(guards, answer);
+    for (const item of queue) {
+      const { guard } = item;
+      if (guard !== undefined && lost.has(guard) && isOpen(item)) settle(item, fencedOff('apply', guard.cluster));
+    }
+    return lost.size > 0;
+  }
+
   async function readAnew(items: readonly Item[], signal: AbortSignal): Promise<void> {
     await learn(client, entries, items, signal);
     for (const item of items) {
-      const { change, standing, foreign } = item;
+      const { change, standing, foreign, guard } = item;
       if (change.action === 'deregister') {
-        if (standing.get(change.instance.id)?.length === 0) settle(item);
+        // Under a claim it is for the server to say that nothing had to be done.
+        if (guard === undefined && standing.get(change.instance.id)?.length === 0) settle(item);
         continue;
       }
       const taken = entries.filled(change.instance).find(({ key, value }) => value !== undefined && foreign.has(key));
@@ -216,7 +232,8 @@ export function createApply({ client, entries, leases, own, standingOf }: Writin
   return async (changes, signal) => {
     client.assertUsable('apply', signal);
     const all = changes.map((change): Item => {
-      const item = itemOf(change, standingOf(change.instance.marks.cluster));
+      const { cluster } = change.instance.marks;
+      const item = itemOf(change, standingOf(cluster), claims.guardOf(cluster));
       const broken = change.action === 'deregister' ? undefined : brokenRule(entries.layout, change.instance);
       if (broken !== undefined) settle(item, new RegistryError('invalid', broken));
       return item;

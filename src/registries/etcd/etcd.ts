@@ -1,8 +1,9 @@
 import type { Instance } from '../../mirror/instance.ts';
 import type { ServiceRegistry } from '../registry.ts';
-import { noClaim, noKeyValue } from '../unclaimed.ts';
+import { noKeyValue } from '../unclaimed.ts';
 import { type Access, endpointsOf } from './access.ts';
 import { createApply } from './apply.ts';
+import { type Claims, createClaims } from './claims.ts';
 import type { EtcdClient } from './client.ts';
 import { createEntries, type Entries } from './entries.ts';
 import { withPrefix } from './keys.ts';
@@ -41,6 +42,7 @@ const DEFAULT_PREFIX = '/services';
  * Guarantees, besides those of {@link ServiceRegistry}
  * - Each transaction compares the revision of every key that it writes or removes, and of those that must not stand.
  * - A list and a discovery show one revision, however many pages they take.
+ * - Who writes for a cluster stands at `<prefix>/.owner/<cluster>`: the owner and a random term, which each transaction compares.
  *
  * Caveats
  * - Layout Roster: `<prefix>/<service>/<id>`, JSON with everything. The others are those of frameworks whose readers know neither health nor
@@ -58,6 +60,7 @@ export function openEtcdRegistry(settings: EtcdSettings): ServiceRegistry {
   endpointsOf(settings);
   const client = openLate(settings);
   const leases = openLeases(client, settings.ttlMs);
+  const claims = createClaims(client, settings.prefix);
   const own = createOwnWrites();
   const clusters = new Map<string, Standing>();
 
@@ -69,14 +72,15 @@ export function openEtcdRegistry(settings: EtcdSettings): ServiceRegistry {
 
   return {
     capabilities: {
-      batchSize: layout.records === 'never' ? 128 : 64,
+      // One operation of the 128 that a server takes is the comparison with the claim.
+      batchSize: layout.records === 'never' ? 127 : 63,
       leased: true,
       watch: true,
       kv: false,
-      fenced: false,
+      fenced: true,
     },
     normalise: (instance) => normaliseFor(layout, settings.leasesAll, instance),
-    apply: createApply({ client, entries, leases, own, standingOf }),
+    apply: createApply({ client, entries, leases, claims, own, standingOf }),
     async list(cluster, signal): Promise<readonly Instance[]> {
       const reading = await standingOf(cluster).refresh(() =>
         readOwned(client, entries, cluster, leases.isHeld, signal),
@@ -84,8 +88,8 @@ export function openEtcdRegistry(settings: EtcdSettings): ServiceRegistry {
       return reading.instances;
     },
     discover: (service, signal) => readService(client, entries, service, leases.isHeld, signal),
-    claim: noClaim('etcd'),
-    check: (signal) => check(client, entries, signal),
+    claim: claims.claim,
+    check: (signal) => check(client, entries, claims, signal),
     watch: createWatch({ client, entries, own, requestMs: settings.requestMs }),
     kv: noKeyValue('etcd'),
     async close() {
@@ -110,10 +114,11 @@ function layoutOf({ layout, prefix }: EtcdSettings): Layout {
   }
 }
 
-/** Two questions: who is there, and whether the leader answers to our user about the keys that a list asks for. */
+/** Who is there, whether the leader answers to our user about the keys that a list asks for, and whether what was claimed is still ours. */
 async function check(
   client: EtcdClient,
   { layout }: Entries,
+  claims: Claims,
   signal: AbortSignal,
 ): Promise<{ readonly version: string }> {
   const { version } = await client.call(
@@ -129,5 +134,6 @@ async function check(
     },
     signal,
   );
+  await claims.assertHeld('check', signal);
   return { version };
 }

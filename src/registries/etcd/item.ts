@@ -1,6 +1,7 @@
 import type { Change } from '../../mirror/change.ts';
 import { RegistryError } from '../error.ts';
 import type { ChangeResult } from '../registry.ts';
+import type { Guard } from './claims.ts';
 import type { Pending } from './learn.ts';
 import { NO_LEASE } from './liveness.ts';
 
@@ -8,13 +9,16 @@ import { NO_LEASE } from './liveness.ts';
 export interface Item extends Pending {
   /** Under which its keys are put; undefined until it has its places. */
   lease: string | undefined;
+  /** What must stand for it to be written; undefined where nothing is claimed. */
+  readonly guard: Guard | undefined;
   refusals: number;
   result?: ChangeResult;
 }
 
-export const itemOf = (change: Change, standing: Pending['standing']): Item => ({
+export const itemOf = (change: Change, standing: Pending['standing'], guard: Guard | undefined): Item => ({
   change,
   standing,
+  guard,
   foreign: NONE,
   lease: isLeased(change) ? undefined : NO_LEASE,
   refusals: 0,

@@ -27,6 +27,9 @@ export function consumersKeys(home: string): readonly KeyRange[] {
   ];
 }
 
+/** Where it says who writes for a cluster: beside the cluster's records, and where no reader of them and no consumer looks. */
+export const claimKey = (prefix: string, cluster: string): string => `${prefix}/${OWNER}/${segment(cluster)}`;
+
 /** A text as one part of a key; no two texts give the same. */
 export const segment = (text: string): string =>
   /[%/]/.test(text) ? text.replaceAll('%', '%25').replaceAll('/', '%2F') : text;

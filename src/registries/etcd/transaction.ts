@@ -1,5 +1,6 @@
 import type { ICompare, IRequestOp } from 'etcd3';
 import type { Change } from '../../mirror/change.ts';
+import { comparisonOf, type Guard, readingOf } from './claims.ts';
 import { digestOf, type Entries } from './entries.ts';
 import type { HeldKey, Known } from './standing.ts';
 
@@ -79,8 +80,16 @@ export interface Limits {
 export interface Batch<Item> {
   /** The leading items that fit; none when the first alone is over the limits. */
   readonly taken: readonly (readonly [item: Item, parcel: Parcel])[];
+  /** Of its items, each once. */
+  readonly guards: ReadonlySet<Guard>;
   readonly operations: number;
   readonly bytes: number;
+}
+
+/** What is to be known of an item. */
+export interface Packing<Item> {
+  parcelOf(item: Item): Parcel;
+  guardOf(item: Item): Guard | undefined;
 }
 
 /**
@@ -89,37 +98,46 @@ export interface Batch<Item> {
  */
 export function nextBatch<Item>(
   items: readonly Item[],
-  parcel: (item: Item) => Parcel,
+  { parcelOf, guardOf }: Packing<Item>,
   limits: Limits,
   busy: Set<string>,
 ): Batch<Item> {
   const taken: [Item, Parcel][] = [];
+  const guards = new Set<Guard>();
   let operations = 0;
   let bytes = 0;
   for (const item of items) {
-    const steps = parcel(item);
-    const size = bytes + sizeOf(steps);
-    const full = taken.length >= limits.items || operations + steps.length > limits.operations || size > limits.bytes;
+    const steps = parcelOf(item);
+    const guard = guardOf(item);
+    const added = guard === undefined || guards.has(guard) ? [] : [guard];
+    // A server counts the comparisons, and what is read where they fail, beside each other; no more than one of each for a guard.
+    const count = operations + steps.length + added.length;
+    const size = bytes + sizeOf([...steps, ...added]);
+    const full = taken.length >= limits.items || count > limits.operations || size > limits.bytes;
     if (full || steps.some(({ key }) => busy.has(key))) break;
     for (const { key } of steps) busy.add(key);
-    operations += steps.length;
+    for (const one of added) guards.add(one);
+    operations = count;
     bytes = size;
     taken.push([item, steps]);
   }
-  return { taken, operations, bytes };
+  return { taken, guards, operations, bytes };
 }
 
 /** Tags and lengths around a key and its comparison, rather too many than too few. */
 const FRAMING = 128;
 
-function sizeOf(steps: Parcel): number {
+function sizeOf(steps: readonly Pick<Step, 'key' | 'value'>[]): number {
   let bytes = 0;
   for (const { key, value = '' } of steps) bytes += FRAMING + 2 * Buffer.byteLength(key) + Buffer.byteLength(value);
   return bytes;
 }
 
-export function requestOf(parcels: readonly Parcel[]): { compare: ICompare[]; success: IRequestOp[] } {
-  const compare: ICompare[] = [];
+export function requestOf(
+  parcels: readonly Parcel[],
+  guards: ReadonlySet<Guard>,
+): { compare: ICompare[]; success: IRequestOp[]; failure: IRequestOp[] } {
+  const compare: ICompare[] = [...guards].map(comparisonOf);
   const success: IRequestOp[] = [];
   for (const steps of parcels) {
     for (const { key: text, revision, value, lease, remove } of steps) {
@@ -134,5 +152,5 @@ export function requestOf(parcels: readonly Parcel[]): { compare: ICompare[]; su
   if (success.length === 0 && first?.key !== undefined) {
     success.push({ request_range: { key: first.key, count_only: true } });
   }
-  return { compare, success };
+  return { compare, success, failure: [...guards].map(readingOf) };
 }
