@@ -14,6 +14,7 @@ export { parseRegistryConfig } from './registries/parse-config.ts';
 export type {
   Capabilities,
   ChangeResult,
+  Claim,
   KeyValue,
   Normalised,
   Scope,
@@ -25,5 +26,5 @@ export {
   registerRegistryType,
 } from './registries/registry-types.ts';
 export type { SecretSources, Secrets } from './registries/secrets.ts';
-export { noKeyValue, noWatch } from './registries/unclaimed.ts';
+export { noClaim, noKeyValue, noWatch } from './registries/unclaimed.ts';
 export { type WatchOptions, watchService } from './registries/watch-service.ts';

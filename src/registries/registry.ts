@@ -74,8 +74,9 @@ export type Normalised =
  * - `claim` leaves one record for the cluster beside the entries: the owner, and a term that is new with each claim. From then on this client writes
  *   for the cluster only while that record stands (`fenced`: the server compares it with every batch, so that a client that was frozen for an hour writes
  *   nothing over what came after it): otherwise `check` rejects, and changes fail, with `fenced`, and nothing of them was written. Claim again, and read
- *   again. Another owner's record, unless `adopt` names it, is left as it is, and `claim` rejects with `owned`. A client that has claimed nothing
- *   writes without comparing. The record outlives `close`, and is neither listed nor discovered.
+ *   again. An `apply` is compared with what was claimed when it was called. Another owner's record, unless `adopt` names it, is left as it is, and
+ *   `claim` rejects with `owned`. A `claim` that rejects changes nothing for its client. A client that has claimed nothing writes without comparing.
+ *   The record outlives `close`, and is neither listed nor discovered.
  * - After `close`, every operation rejects with `closed`; persistent entries stay, leased ones lapse.
  *
  * Assumptions

@@ -12,6 +12,7 @@ import { concurrency } from './groups/concurrency.ts';
 import { convergence } from './groups/convergence.ts';
 import { drift } from './groups/drift.ts';
 import { faults } from './groups/faults.ts';
+import { fencing } from './groups/fencing.ts';
 import { honesty } from './groups/honesty.ts';
 import { idempotence } from './groups/idempotence.ts';
 import { keyValues } from './groups/key-values.ts';
@@ -31,6 +32,7 @@ export const GROUPS = {
   idempotence: [idempotence],
   convergence: [convergence],
   ownership: [ownership],
+  fencing: [fencing],
   'partial failure': [partialFailure],
   ambiguity: [ambiguity],
   cancellation: [cancellation],

@@ -14,12 +14,16 @@ export interface Harness {
   open(): ServiceRegistry;
   /** The truth: every entry with the mark of this cluster, read as the documentation of the adapter says that it stands there. */
   peek(cluster: string): Promise<readonly Instance[]>;
-  /** Something that differs after every write that changed an entry of this cluster. */
+  /** Something that differs after every write that changed an entry of this cluster; who has claimed it is no entry. */
   revision(cluster: string): Promise<string>;
   readonly intruder: Intruder;
   /** A service holds one entry for an address and port; another one is a `conflict`. */
   readonly onePerPlace?: true;
-  /** Removes whatever stands in the registry of this cluster, and under service names that begin with its name. */
+  /** The owner that the record of who writes for this cluster names; undefined when there is none. Not there where `claim` is `unsupported`. */
+  claimOf?(cluster: string): Promise<string | undefined>;
+  /** Removes that record. Where there is `claimOf`. */
+  dropClaim?(cluster: string): Promise<void>;
+  /** Removes whatever stands in the registry of this cluster, that record too, and under service names that begin with its name. */
   sweep(cluster: string): Promise<void>;
   /** Makes of an instance one that the server itself refuses when it is applied without having been normalised. */
   spoil(instance: Instance): Instance;

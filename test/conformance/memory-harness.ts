@@ -1,5 +1,7 @@
+import { systemClock } from '../../src/clock.ts';
 import { canonical, type Instance } from '../../src/mirror/instance.ts';
 import { openMemory } from '../../src/registries/memory.ts';
+import { storeOf } from '../../src/registries/memory-store.ts';
 import type { Harness, Stranger } from './harness.ts';
 import { sampleOf } from './samples.ts';
 
@@ -23,6 +25,7 @@ export function memoryHarness(entries = new Map<string, Instance>()): Harness {
     count(entries.get(id));
     return remove(id);
   };
+  const { claims } = storeOf(entries, systemClock);
   const nobody = { cluster: '', owner: '', registration: '', retained: false };
   const put = (instance: Instance): Stranger => {
     entries.set(instance.id, instance);
@@ -49,7 +52,12 @@ export function memoryHarness(entries = new Map<string, Instance>()): Harness {
       setPort: async (instance, port) => void put({ ...(entries.get(instance.id) ?? instance), port }),
       remove: async ({ id }) => void entries.delete(id),
     },
-    sweep: async () => entries.clear(),
+    claimOf: async (cluster) => claims.get(cluster)?.owner,
+    dropClaim: async (cluster) => void claims.delete(cluster),
+    sweep: async () => {
+      entries.clear();
+      claims.clear();
+    },
     spoil: (instance) => ({ ...instance, service: '' }),
     refuses: new Map([['an empty name', /empty/]]),
     link: undefined,

@@ -6,13 +6,13 @@ import type { Fault, Harness } from './harness.ts';
 /** A registry of this process as if it were at the other end of a line, with credentials: what Memory lacks for some groups of the suite. */
 export function atADistance(harness: Harness): Harness {
   const connected = new Set<ServiceRegistry>();
-  let frozen = false;
+  let frozen: PromiseWithResolvers<void> | undefined;
   let lost = false;
 
   const remote = (client: ServiceRegistry): ServiceRegistry => {
     const over = around(client, async (operation, signal, run) => {
       connected.add(client);
-      if (frozen) await aborted(operation, signal);
+      if (frozen !== undefined) await Promise.race([frozen.promise, aborted(operation, signal)]);
       return run(signal);
     });
     return {
@@ -39,12 +39,13 @@ export function atADistance(harness: Harness): Harness {
     link: {
       open: () => remote(harness.open()),
       freeze() {
-        frozen = true;
+        frozen = Promise.withResolvers();
       },
       cutNextAnswer: lose,
       truncateNextAnswer: lose,
       heal() {
-        frozen = false;
+        frozen?.resolve();
+        frozen = undefined;
         lost = false;
       },
       connections: () => connected.size,
@@ -87,7 +88,7 @@ function failing(client: ServiceRegistry, code: RegistryErrorCode, ambiguous: bo
   };
 }
 
-const aborted = (operation: Parameters<typeof isWrite>[0], signal: AbortSignal): Promise<void> =>
+const aborted = (operation: Parameters<typeof isWrite>[0], signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
     const end = () =>
       reject(new RegistryError('aborted', `${operation} was cancelled on the line`, { ambiguous: isWrite(operation) }));

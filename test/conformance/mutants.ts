@@ -4,10 +4,11 @@ import { type Instance, sameInstance } from '../../src/mirror/instance.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { around } from '../../src/registries/layers/around.ts';
 import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
-import { noKeyValue, noWatch } from '../../src/registries/unclaimed.ts';
+import { noClaim, noKeyValue, noWatch } from '../../src/registries/unclaimed.ts';
 import type { GroupName } from './conformance.ts';
 import { never } from './expectations.ts';
 import { SECRET } from './harness.ts';
+import { FENCING_MUTANTS } from './mutants-fencing.ts';
 
 /** A wrong registry, made of a right one. `entries` is what all its clients share. */
 export interface Mutant {
@@ -63,6 +64,7 @@ const told = ({ code, message, ambiguous }: RegistryError, over: object): Regist
   new RegistryError(code, message, { ambiguous, ...over });
 
 export const MUTANTS: readonly Mutant[] = [
+  ...FENCING_MUTANTS,
   {
     name: 'loses a metadata key',
     group: 'round trip',
@@ -343,6 +345,11 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'claims pairs that it does not keep',
     group: 'honesty',
     mutate: (client) => ({ ...client, kv: noKeyValue('Memory') }),
+  },
+  {
+    name: 'claims to be fenced, and takes no claim',
+    group: 'honesty',
+    mutate: (client) => ({ ...client, claim: noClaim('Memory') }),
   },
   {
     name: 'claims no watch, and has one',

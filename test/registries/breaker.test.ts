@@ -93,6 +93,40 @@ it('after a second a call asks first whether the registry is back, and goes on w
   );
 });
 
+it('a registry that has lost what was claimed is back, and a claim reaches it', async () => {
+  const { clock, server } = stage();
+  let claimed = false;
+  const bare = answeringRegistry(({ operation }) => {
+    if (server.away) throw failing('unreachable');
+    if (operation === 'claim') claimed = true;
+    if (operation === 'check' && !claimed) throw failing('fenced');
+    return undefined;
+  });
+  const registry = withBreaker(bare, clock);
+  for (let n = 0; n < 3; n++) assert.equal(await outcome(registry.list('prod', never)), 'unreachable');
+  assert.equal(await outcome(registry.claim({ cluster: 'prod', owner: 'us' }, never)), 'unreachable');
+  server.away = false;
+  await clock.advance(1_000);
+  assert.equal(await outcome(registry.claim({ cluster: 'prod', owner: 'us' }, never)), 'ok');
+  assert.equal(await outcome(registry.check(never)), 'ok');
+});
+
+it('owned and fenced are answers of a registry that is there', async () => {
+  for (const code of ['owned', 'fenced'] as const) {
+    const bare = answeringRegistry(({ operation, changes }) => {
+      if (operation === 'apply') return changes.map(() => failedWith(code));
+      throw failing(code);
+    });
+    const registry = withBreaker(bare, virtualClock());
+    for (let n = 0; n < 4; n++) {
+      assert.equal(await outcome(registry.claim({ cluster: 'prod', owner: 'us' }, never)), code);
+      assert.equal(await outcome(registry.check(never)), code);
+      await registry.apply(samplesOf('prod', 1).map(register), never);
+    }
+    assert.equal(bare.asked.length, 12);
+  }
+});
+
 it('a check once a second, as a caller makes that waits for the registry, is never kept waiting longer', async () => {
   const { clock, server, registry, open } = stage();
   await open();

@@ -153,6 +153,8 @@ it('every finished operation is observed once, with its outcome, duration and si
   await clock.advance(250);
   await list;
   await registry.discover('prod-web', never);
+  await registry.claim({ cluster: 'prod', owner: 'us' }, never);
+  await rejection(registry.claim({ cluster: 'prod', owner: 'them' }, never));
   await registry.check(never);
   await rejection(registry.check(AbortSignal.abort()));
   await registry.close();
@@ -162,13 +164,15 @@ it('every finished operation is observed once, with its outcome, duration and si
     { operation: 'apply', outcome: 'too-large', size: 1, durationMs: 0 },
     { operation: 'list', outcome: 'ok', size: 2, durationMs: 250 },
     { operation: 'discover', outcome: 'ok', size: 2, durationMs: 0 },
+    { operation: 'claim', outcome: 'ok', size: 0, durationMs: 0 },
+    { operation: 'claim', outcome: 'owned', size: 0, durationMs: 0 },
     { operation: 'check', outcome: 'ok', size: 0, durationMs: 0 },
     { operation: 'check', outcome: 'aborted', size: 0, durationMs: 0 },
     { operation: 'apply', outcome: 'closed', size: 0, durationMs: 0 },
   ]);
 });
 
-it('a watch has no deadline, a key-value operation has that of one request, and a put that is late is ambiguous', async () => {
+it('a watch has no deadline, a claim and a key-value operation have that of one request, and a claim or put that is late is ambiguous', async () => {
   const clock = virtualClock();
   const bare = answeringRegistry(() => new Promise(() => {}));
   const registry = withTimeout(bare, deadlines, clock);
@@ -180,11 +184,13 @@ it('a watch has no deadline, a key-value operation has that of one request, and 
   for (const watch of watches) void watch.catch(() => {}).finally(() => ended++);
   const get = rejection(registry.kv.get('web', 'key', never));
   const put = rejection(registry.kv.put('web', 'key', 'value', never));
+  const claim = rejection(registry.claim({ cluster: 'prod', owner: 'us' }, never));
   await clock.advance(5_000);
   assert.deepEqual(
-    (await Promise.all([get, put])).map(({ code, ambiguous }) => [code, ambiguous]),
+    (await Promise.all([get, put, claim])).map(({ code, ambiguous }) => [code, ambiguous]),
     [
       ['timeout', false],
+      ['timeout', true],
       ['timeout', true],
     ],
   );

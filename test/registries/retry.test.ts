@@ -74,6 +74,21 @@ it('waiting for another try ends with the signal', async () => {
   assert.equal(bare.asked.length, 2);
 });
 
+it('a claim is tried again when certainly nothing was claimed, and never when its answer was lost', async () => {
+  for (const [ambiguous, times] of [
+    [false, 3],
+    [true, 1],
+  ] as const) {
+    const clock = virtualClock();
+    const bare = answeringRegistry(() => {
+      throw failing('unreachable', { ambiguous });
+    });
+    const end = outcome(withRetry(bare, { clock, random: () => 0.5 }).claim({ cluster: 'prod', owner: 'us' }, never));
+    await clock.advance(60_000);
+    assert.deepEqual([await end, bare.asked.length], ['unreachable', times]);
+  }
+});
+
 it('a check and a watch are not repeated', async () => {
   const bare = answeringRegistry(() => {
     throw failing('unreachable');

@@ -3,11 +3,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
+import type { Instance } from '../../src/mirror/instance.ts';
+import { fencedOff } from '../../src/registries/claim.ts';
 import { createRegistry } from '../../src/registries/create.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { withRotation } from '../../src/registries/layers/rotation.ts';
+import { openMemory } from '../../src/registries/memory.ts';
 import { parseRegistryConfig } from '../../src/registries/parse-config.ts';
 import { followSecrets, readSecrets, type Secrets } from '../../src/registries/secrets.ts';
+import { register, sampleOf } from '../conformance/samples.ts';
 import { openConsul } from '../servers/consul.ts';
 import { virtualClock } from '../virtual-clock.ts';
 import { answeringRegistry, outcome } from './answering-registry.ts';
@@ -74,6 +78,62 @@ it('close ends every client that is left, and a client that comes later', async 
   assert.deepEqual(
     [old, next, late].map((client) => client.isClosed()),
     [true, true, true],
+  );
+});
+
+it('a new client claims nothing by itself: what was claimed before is fenced off until it is claimed again, and nothing else is', async () => {
+  const entries = new Map<string, Instance>();
+  const { registry, rotate } = withRotation(openMemory({ entries }));
+  const write = async (...clusters: string[]) => {
+    const changes = clusters.map((cluster, number) =>
+      register(sampleOf(cluster, { number, weight: entries.size + 1 })),
+    );
+    const results = await registry.apply(changes, never);
+    return results.map((result) => (result.ok ? 'ok' : result.error.code));
+  };
+  for (const cluster of ['prod', 'test']) await registry.claim({ cluster, owner: 'us' }, never);
+  rotate(openMemory({ entries }));
+  assert.deepEqual(await write('free', 'prod', 'free', 'test'), ['ok', 'fenced', 'ok', 'fenced']);
+  assert.deepEqual(await write('prod'), ['fenced']);
+  assert.deepEqual(
+    [...entries.values()].filter(({ marks }) => marks.cluster !== 'free'),
+    [],
+  );
+  assert.equal(await outcome(registry.check(never)), 'fenced');
+
+  const replica = openMemory({ entries });
+  await replica.claim({ cluster: 'test', owner: 'them', adopt: 'us' }, never);
+  await registry.claim({ cluster: 'prod', owner: 'us' }, never);
+  assert.deepEqual(await write('prod', 'test'), ['ok', 'fenced']);
+  assert.equal(await outcome(registry.claim({ cluster: 'test', owner: 'us' }, never)), 'owned');
+  assert.deepEqual(await write('prod', 'test'), ['ok', 'fenced']);
+  assert.equal(await outcome(registry.check(never)), 'fenced');
+  await registry.claim({ cluster: 'test', owner: 'us', adopt: 'them' }, never);
+  assert.deepEqual(await write('prod', 'test'), ['ok', 'ok']);
+  assert.equal(await outcome(registry.check(never)), 'ok');
+
+  // Once more: what was claimed on the client before counts, whichever client it was claimed on first.
+  rotate(openMemory({ entries }));
+  assert.deepEqual(await write('prod', 'test'), ['fenced', 'fenced']);
+  await registry.close();
+  assert.equal(await outcome(registry.apply([register(sampleOf('prod'))], never)), 'closed');
+});
+
+it('a claim that ends on the old client counts for the old client', async () => {
+  let end = () => {};
+  const old = answeringRegistry(() => new Promise<void>((resolve) => (end = resolve)));
+  const next = answeringRegistry(() => undefined);
+  const { registry, rotate } = withRotation(old);
+  const claimed = registry.claim({ cluster: 'prod', owner: 'us' }, never);
+  rotate(next);
+  end();
+  await claimed;
+  const [result] = await registry.apply([register(sampleOf('prod'))], never);
+  assert.ok(result?.ok === false);
+  assert.deepEqual([result.error.code, result.error.message], ['fenced', fencedOff('apply', 'prod').message]);
+  assert.deepEqual(
+    next.asked.map(({ changes }) => changes),
+    [[]],
   );
 });
 

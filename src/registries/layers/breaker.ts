@@ -48,7 +48,11 @@ export function withBreaker<R extends ServiceRegistry>(registry: R, clock: Clock
     }
   }
 
-  const probe = (signal: AbortSignal) => judged(() => registry.check(signal), 'check', succeeded);
+  /** A registry that has lost what was claimed is back all the same: the call itself tells, or is the one that claims it again. */
+  const probe = (signal: AbortSignal) =>
+    judged(() => registry.check(signal), 'check', succeeded).catch((error: unknown) => {
+      if (!(error instanceof RegistryError && error.code === 'fenced')) throw error;
+    });
 
   /** Rejects while the registry is known to be away. */
   async function pass(operation: string, signal: AbortSignal): Promise<void> {

@@ -38,8 +38,8 @@ export interface RetryOptions {
 }
 
 /**
- * Tries again, up to two times more, what failed for a moment: reads, and of an `apply` only the changes of which it is certain that they were not
- * written. A `check` is asked how it is now, and a watch is its caller's to begin anew: neither is repeated.
+ * Tries again, up to two times more, what failed for a moment: reads, what certainly was not claimed or put, and of an `apply` the changes of which
+ * it is certain that they were not written. A `check` is asked how it is now, and a watch is its caller's to begin anew: neither is repeated.
  */
 export function withRetry<R extends ServiceRegistry>(registry: R, { clock, random }: RetryOptions): R {
   /** How long to wait before another try, jittered so that many callers do not come back as one. Undefined: none is made. */

@@ -7,7 +7,7 @@ export interface Deadlines {
   /** For one full batch (`capabilities.batchSize` changes); an `apply` of more gets as many times this. */
   readonly batchMs: number;
   readonly listMs: number;
-  /** For what is one request: a `discover`, and each get or put of `kv`. */
+  /** For what is one request: a `discover`, and each get or put of `kv`; and for a `claim`, which is two, and more only against others. */
   readonly discoverMs: number;
   readonly checkMs: number;
 }

@@ -15,7 +15,7 @@ export function honesty(subject: Subject, it: Collect): void {
 
 /** What the registry says of itself. */
 function claims({ capabilities, leasing, ...harness }: Subject, it: Collect): void {
-  const { batchSize, leased, watch, kv } = capabilities;
+  const { batchSize, leased, watch, kv, fenced } = capabilities;
 
   const kinds = leased
     ? 'leased entries stand as leased, and others beside them as persistent'
@@ -76,6 +76,21 @@ function claims({ capabilities, leasing, ...harness }: Subject, it: Collect): vo
       }
       assert.equal(await harness.revision(cluster), before);
       assertSame(await registry.discover(service, never), [ours]);
+    }));
+
+  it(`a claim ${harness.claimOf === undefined ? 'is unsupported, and changes nothing' : 'leaves a record'}`, () =>
+    using(harness.open, async (registry) => {
+      const cluster = freshCluster();
+      const claimed = registry.claim({ cluster, owner: 'roster/us' }, never);
+      if (harness.claimOf !== undefined) {
+        await claimed;
+        assert.equal(await harness.claimOf(cluster), 'roster/us');
+      } else {
+        assert.ok(!fenced, 'it compares what nobody can claim');
+        assert.equal((await failureOf(claimed)).code, 'unsupported');
+        assertOk(await registry.apply([register(stored(registry, sampleOf(cluster)))], never));
+        await registry.check(never);
+      }
     }));
 
   it('a batch of the size that it asks for is taken, and one more', () =>
