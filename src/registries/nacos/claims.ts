@@ -27,7 +27,9 @@ export interface Claims {
 interface Holding extends Held {
   readonly service: string;
   readonly writtenAt: number;
-  /** When the question was asked that was answered with our term; undefined until the server shows it. */
+  /** The server has shown it: what it shows later in its place came later. */
+  shown: boolean;
+  /** When the question was asked whose answer was our term, as long as no other answer came. */
   seenAt: number | undefined;
   asking: Promise<void> | undefined;
 }
@@ -51,11 +53,10 @@ export function createClaims(records: Records, clock: Clock, closing: AbortSigna
     for (;;) {
       const askedAt = clock.now();
       const record = await records.read(operation, holding.service, signal);
-      if (record?.[TERM] === holding.term) {
-        holding.seenAt = askedAt;
-        return record;
-      }
-      if (holding.seenAt !== undefined || askedAt - holding.writtenAt >= SETTLE_MS) return record;
+      const isOurs = record?.[TERM] === holding.term;
+      holding.seenAt = isOurs ? askedAt : undefined;
+      holding.shown ||= isOurs;
+      if (holding.shown || askedAt - holding.writtenAt >= SETTLE_MS) return record;
       await pause(clock, LOOK_AGAIN_MS, signal);
       if (signal.aborted) throw cancelled(operation, signal);
     }
@@ -93,7 +94,15 @@ export function createClaims(records: Records, clock: Clock, closing: AbortSigna
         unanswered = RegistryError.from(cause, 'claim');
         if (!unanswered.ambiguous || signal.aborted) throw unanswered;
       }
-      const holding = { cluster, term, service, writtenAt: clock.now(), seenAt: undefined, asking: undefined };
+      const holding: Holding = {
+        cluster,
+        term,
+        service,
+        writtenAt: clock.now(),
+        shown: false,
+        seenAt: undefined,
+        asking: undefined,
+      };
       let standing: Record | undefined;
       try {
         standing = await look('claim', holding, signal);
