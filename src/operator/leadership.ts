@@ -155,10 +155,13 @@ export function electLeaders(options: LeadershipOptions): Leadership {
 
 const nameIn = (id: string): string => id.slice(id.indexOf('/') + 1);
 
+/** Short for the id of a registry, in the names of its Lease and of what it claims. */
+export const seatOf = (id: string): string => createHash('sha256').update(id).digest('hex').slice(0, 8);
+
 /** `roster-prod` for what belongs to no registry, `roster-prod-1a2b3c4d` for a registry. */
 export function leaseName(cluster: string, id: string): string {
   if (id === NO_REGISTRY) return `roster-${cluster}`;
-  return `roster-${cluster}-${createHash('sha256').update(id).digest('hex').slice(0, 8)}`;
+  return `roster-${cluster}-${seatOf(id)}`;
 }
 
 function leaseMetadata(cluster: string, id: string): object {

@@ -5,6 +5,8 @@ import type { Terms } from './terms.ts';
 
 /** Who claims a registry, as known now. */
 export interface Claimant {
+  /** The same for all replicas, another for each registry: two of them may be one server. */
+  readonly seat: string;
   /** Throws a RegistryError while it is not known. */
   owner(): string;
   /** Whose record may be replaced: somebody has decided so. */
@@ -58,9 +60,12 @@ export function createRegistryClaim({
 
   async function claim(signal: AbortSignal): Promise<void> {
     adoptAsked = claimant.adopt();
-    const owner = claimant.owner();
+    const { seat } = claimant;
+    const mine = { cluster, owner: claimant.owner(), ...(adoptAsked !== undefined && { adopt: adoptAsked }) };
     try {
-      await registry.claim({ cluster, owner, ...(adoptAsked !== undefined && { adopt: adoptAsked }) }, signal);
+      // Whose the cluster is, whatever the others call their registries; then our seat, which is what later writes are compared with.
+      await registry.claim(mine, signal);
+      await registry.claim({ ...mine, seat }, signal);
       state = 'standing';
     } catch (error) {
       if (!(error instanceof RegistryError) || error.code !== 'unsupported') throw error;

@@ -8,7 +8,7 @@ import { RegistryError } from '../registries/error.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { type Caches, findRegistry } from './caches.ts';
-import { electLeaders, type Leadership, leadAll, NO_REGISTRY } from './leadership.ts';
+import { electLeaders, type Leadership, leadAll, NO_REGISTRY, seatOf } from './leadership.ts';
 import { shortId } from './overview.ts';
 import type { Claimant } from './registry-claim.ts';
 
@@ -64,6 +64,7 @@ export const ADOPT = 'roster.dev/adopt';
 /** The same for all replicas of this operator and after each restart, another for every other operator: no two clusters share the UID of kube-system. */
 export function claimantOf(caches: Caches, id: string, operatorNamespace: string): Claimant {
   return {
+    seat: seatOf(id),
     owner() {
       const uid = caches.namespaces.get('kube-system')?.metadata.uid;
       if (uid !== undefined) return `${uid}/${operatorNamespace}`;

@@ -61,6 +61,12 @@ function scriptedTerms() {
   };
 }
 
+/** Of the cluster, then of the seat. */
+async function answerClaims(registry: ReturnType<typeof scriptedRegistry>) {
+  await registry.only('claim').answer();
+  await registry.only('claim').answer();
+}
+
 function stage({ leads = true } = {}) {
   const clock = virtualClock();
   const registry = scriptedRegistry(clock, { claim: true });
@@ -76,7 +82,7 @@ function stage({ leads = true } = {}) {
     clock,
     random: () => 1,
     terms,
-    claimant: { owner: () => 'uid/roster-system', adopt: () => adopt },
+    claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => adopt },
     auditMs: () => 1_000_000,
     async reconcile(owner) {
       runs.push(owner);
@@ -96,7 +102,7 @@ function stage({ leads = true } = {}) {
   const claimAndList = async (instances: readonly Instance[] = []) => {
     await clock.advance(0);
     if (registry.open('check').length > 0) await registry.only('check').answer();
-    await registry.only('claim').answer();
+    await answerClaims(registry);
     if (registry.open('check').length > 0) await registry.only('check').answer();
     await registry.only('list').answer(instances);
   };
@@ -135,8 +141,9 @@ describe('a registry that another replica leads', () => {
     const { registry, worker, asked, claimAndList } = stage();
     worker.queue.add('shop/web');
     await claimAndList();
-    assert.deepEqual(asked(), ['check', 'claim', 'list']);
-    assert.deepEqual(registry.calls[1]?.claim, { cluster: 'prod', owner: 'uid/roster-system' });
+    assert.deepEqual(asked(), ['check', 'claim', 'claim', 'list']);
+    const mine = { cluster: 'prod', owner: 'uid/roster-system' };
+    assert.deepEqual([registry.calls[1]?.claim, registry.calls[2]?.claim], [mine, { ...mine, seat: 'consul' }]);
   });
 });
 
@@ -152,12 +159,12 @@ describe('the end of a term', () => {
     begin();
     await clock.advance(0);
     await registry.only('check').fail(FENCED);
-    await registry.only('claim').answer();
+    await answerClaims(registry);
     await registry.only('check').answer();
     assert.deepEqual(runs, []);
     await registry.only('list').answer([entry]);
     assert.deepEqual(runs, ['shop/web']);
-    assert.equal(registry.calls.length - before, 4);
+    assert.equal(registry.calls.length - before, 5);
     assert.ok(!told.includes('fenced'));
   });
 
@@ -191,7 +198,7 @@ describe('the end of a term', () => {
     const { clock, registry, worker, runs, end } = stage();
     worker.queue.add('shop/web');
     await registry.only('check').answer();
-    await registry.only('claim').answer();
+    await answerClaims(registry);
     end();
     await clock.advance(10_000);
     assert.deepEqual([runs, worker.link.state], [[], 'standby']);
@@ -242,7 +249,7 @@ describe('a claim that is gone', () => {
     await applied(all);
     await all.clock.advance(100_000);
     assert.equal(all.worker.link.state, 'standby');
-    assert.deepEqual(all.asked().filter((operation) => operation === 'claim').length, 1);
+    assert.deepEqual(all.asked().filter((operation) => operation === 'claim').length, 2);
   });
 
   it('is not claimed again while nobody can say who leads, and the election is asked once a second', async () => {
@@ -253,7 +260,7 @@ describe('a claim that is gone', () => {
     await applied(all);
     await clock.advance(9_500);
     assert.equal(terms.asked, 10);
-    assert.equal(asked().filter((operation) => operation === 'claim').length, 1);
+    assert.equal(asked().filter((operation) => operation === 'claim').length, 2);
     terms.verdict = 'leading';
     await clock.advance(1_000);
     await claimAndList();
@@ -274,7 +281,7 @@ describe('a claim that is gone', () => {
       assert.deepEqual(told, ['opening', 'register fenced', 'disputed', 'down fenced']);
       await clock.advance(54_000);
       assert.equal(worker.link.state, 'down');
-      assert.equal(asked().filter((operation) => operation === 'claim').length, 2);
+      assert.equal(asked().filter((operation) => operation === 'claim').length, 4);
       await clock.advance(2_000);
       await claimAndList();
       assert.equal(worker.link.state, 'up');
@@ -355,7 +362,7 @@ describe('a registry that belongs to another operator', () => {
       owner: 'uid/roster-system',
       adopt: 'other/roster-system',
     });
-    await registry.only('claim').answer();
+    await answerClaims(registry);
     await registry.only('list').answer([]);
     assert.deepEqual(runs, ['shop/web']);
   });

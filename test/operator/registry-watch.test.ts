@@ -22,7 +22,7 @@ function stage({ watch = true, ...options }: Partial<RegistryWorkerOptions> & { 
     clock,
     random: () => 1,
     terms: endlessTerms(),
-    claimant: { owner: () => 'uid/roster-system', adopt: () => undefined },
+    claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
     auditMs: () => AUDIT_MS,
     onTerm: () => {},
     onFenced: () => {},

@@ -29,7 +29,7 @@ function stage(options: Partial<RegistryWorkerOptions> = {}) {
     clock,
     random: () => 1,
     terms: endlessTerms(),
-    claimant: { owner: () => 'uid/roster-system', adopt: () => undefined },
+    claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
     auditMs: () => 1_000_000,
     onTerm: () => {},
     onFenced: (_, disputed) => told.push(disputed ? 'disputed' : 'fenced'),

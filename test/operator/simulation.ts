@@ -445,7 +445,7 @@ export async function startProcess(options: ProcessOptions) {
       clock,
       random: random.next,
       terms: endlessTerms(),
-      claimant: { owner: () => 'uid/roster-system', adopt: () => undefined },
+      claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
       auditMs: () => 60_000,
       onTerm: () => reconciler.startOver(id),
       onFenced: () => {},

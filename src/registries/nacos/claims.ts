@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, pause } from '../../clock.ts';
-import { assertClaim, fencedOff, mayReplace, ownedByAnother } from '../claim.ts';
+import { assertClaim, fencedOff, mayReplace, ownedByAnother, recordNameOf } from '../claim.ts';
 import { RegistryError } from '../error.ts';
 import type { Claim } from '../registry.ts';
 import type { Record, Records } from './http-records.ts';
@@ -81,7 +81,7 @@ export function createClaims(records: Records, clock: Clock, closing: AbortSigna
     async claim(claim, signal) {
       assertClaim(claim);
       const { cluster, owner } = claim;
-      const service = serviceOf(cluster);
+      const service = serviceOf(recordNameOf(claim));
       const refuse = (record: Record | undefined) => {
         if (record !== undefined && !mayReplace(claim, ownerIn(record))) throw ownedByAnother(claim, ownerIn(record));
       };

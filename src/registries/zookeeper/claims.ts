@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { assertClaim, mayReplace, ownedByAnother } from '../claim.ts';
+import { assertClaim, mayReplace, ownedByAnother, recordNameOf } from '../claim.ts';
 import { RegistryError } from '../error.ts';
 import type { Claim, ServiceRegistry } from '../registry.ts';
 import type { ZooKeeperClient } from './client.ts';
@@ -64,7 +64,7 @@ export function createClaims({ client, base, acl, directories }: Surroundings): 
     async claim(claim, signal) {
       client.assertUsable('claim', signal);
       assertClaim(claim);
-      const path = `${home}/${nodeOf(assertCluster(claim.cluster))}`;
+      const path = `${home}/${nodeOf(assertCluster(recordNameOf(claim)))}`;
       const term = randomUUID();
       const record = { path, text: textOf(claim, term), term, acl };
       let unanswered: RegistryError | undefined;
