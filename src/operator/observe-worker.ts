@@ -42,7 +42,7 @@ export function observeWorker({
       if (link.state !== 'down') return;
       const fields = { registry, error: link.error.code, why: link.error.message };
       if (link.error.code === 'owned')
-        log.error(fields, 'the registry belongs to another operator and is left alone; it is asked again every 30 s');
+        log.warn(fields, 'the registry belongs to another operator and is left alone; it is asked again every 30 s');
       else if (link.error.code !== 'fenced') log.warn(fields, 'the registry cannot be used; it is asked once a second');
     },
     onFenced(error: RegistryError, disputed: boolean): void {

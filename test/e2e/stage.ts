@@ -37,22 +37,24 @@ export interface StageOptions {
   readonly consul?: ConsulServer;
   /** Flags of the operator. */
   readonly args?: readonly string[];
+  /** That of another stage, as people do it by mistake; absent: one of its own. */
+  readonly clusterName?: string;
 }
 
 /** Call at the top level of a file: everything ends after its last test. */
-export async function openStage({ args = [], consul: shared }: StageOptions = {}): Promise<Stage> {
-  const [consul, bare] = await Promise.all([shared ?? openConsul(), openBareStage({ args })]);
+export async function openStage({ consul: shared, ...options }: StageOptions = {}): Promise<Stage> {
+  const [consul, bare] = await Promise.all([shared ?? openConsul(), openBareStage(options)]);
   if (shared === undefined) after(consul.stop);
   return { ...bare, consul };
 }
 
 /** As {@link openStage}, for tests that have registries of their own. */
-export async function openBareStage({ args = [] }: Pick<StageOptions, 'args'> = {}): Promise<BareStage> {
+export async function openBareStage(options: Omit<StageOptions, 'consul'> = {}): Promise<BareStage> {
+  const { args = [], clusterName = `e2e-${freshId()}` } = options;
   const ends: (() => unknown)[] = [];
   after(async () => {
     for (const end of ends.toReversed()) await end();
   });
-  const clusterName = `e2e-${freshId()}`;
   const cluster = await openControlPlane({
     // Two families, so that a Service can ask for both.
     apiServerArgs: ['--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112'],
