@@ -89,6 +89,25 @@ it('a claim is tried again when certainly nothing was claimed, and never when it
   }
 });
 
+it('changes are not tried again once something has been claimed since they were asked for', async () => {
+  const clock = virtualClock();
+  const bare = answeringRegistry(({ operation, changes }) =>
+    operation === 'apply' ? changes.map(() => failedWith('unavailable')) : undefined,
+  );
+  const registry = withRetry(bare, { clock, random: () => 0.5 });
+  const asked = registry.apply(samplesOf('prod', 2).map(register), never);
+  await registry.claim({ cluster: 'prod', owner: 'us' }, never);
+  await clock.advance(60_000);
+  assert.deepEqual(
+    (await asked).map((result) => !result.ok && result.error.code),
+    ['unavailable', 'unavailable'],
+  );
+  assert.deepEqual(
+    bare.asked.map(({ operation }) => operation),
+    ['apply', 'claim'],
+  );
+});
+
 it('a check and a watch are not repeated', async () => {
   const bare = answeringRegistry(() => {
     throw failing('unreachable');

@@ -39,9 +39,12 @@ export interface RetryOptions {
 
 /**
  * Tries again, up to two times more, what failed for a moment: reads, what certainly was not claimed or put, and of an `apply` the changes of which
- * it is certain that they were not written. A `check` is asked how it is now, and a watch is its caller's to begin anew: neither is repeated.
+ * it is certain that they were not written, unless something has been claimed since: they were decided before. A `check` is asked how it is now, and a
+ * watch is its caller's to begin anew: neither is repeated.
  */
 export function withRetry<R extends ServiceRegistry>(registry: R, { clock, random }: RetryOptions): R {
+  let claims = 0;
+
   /** How long to wait before another try, jittered so that many callers do not come back as one. Undefined: none is made. */
   const waitMs = (error: RegistryError, tried: number): number | undefined => {
     const base = RETRIED[error.code];
@@ -54,6 +57,7 @@ export function withRetry<R extends ServiceRegistry>(registry: R, { clock, rando
 
   const patient = around(registry, async (operation, signal, run) => {
     if (operation === 'check' || isWatch(operation)) return run(signal);
+    if (operation === 'claim') claims++;
     for (let tried = 1; ; tried++) {
       try {
         return await run(signal);
@@ -70,6 +74,7 @@ export function withRetry<R extends ServiceRegistry>(registry: R, { clock, rando
   return {
     ...patient,
     async apply(changes, signal) {
+      const before = claims;
       const results = [...(await registry.apply(changes, signal))];
       for (let tried = 1; ; tried++) {
         const waits = results.map((result) => (result.ok ? undefined : waitMs(result.error, tried)));
@@ -77,7 +82,7 @@ export function withRetry<R extends ServiceRegistry>(registry: R, { clock, rando
         if (again.length === 0) return results;
         await pause(clock, Math.max(...waits.map((ms) => ms ?? 0)), signal);
         // Nothing is in flight: what is known is the truth.
-        if (signal.aborted) return results;
+        if (signal.aborted || claims !== before) return results;
         const repeated = await registry.apply(
           again.flatMap((index) => changes[index] ?? []),
           signal,
