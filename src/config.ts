@@ -17,6 +17,8 @@ export interface Config {
   readonly tenantRegistryNetworks?: readonly string[];
   readonly httpAddress: Address;
   readonly logLevel: LogLevel;
+  /** Several replicas share the registries between them by Leases; otherwise this process is the only one. */
+  readonly leaderElect: boolean;
   /** Namespace in which the operator itself lives: never mirrored unless named. */
   readonly operatorNamespace: string;
 }
@@ -27,11 +29,15 @@ export interface Setting {
   readonly placeholder: string;
   readonly help: string;
   readonly fallback?: string;
+  /** What the flag means without a value; absent: it needs one. */
+  readonly bare?: string;
   /** What holds without it, where that is no constant. */
   readonly otherwise?: string;
 }
 
 const SOURCES: readonly EndpointsSource[] = ['Auto', 'EndpointSlice', 'Endpoints'];
+
+const BOOLEANS = ['true', 'false'] as const;
 
 export const settings = {
   clusterName: {
@@ -64,6 +70,13 @@ export const settings = {
     placeholder: '[HOST]:PORT',
     help: 'where probes, metrics and Memory registries are served',
     fallback: ':8080',
+  },
+  leaderElect: {
+    flag: 'leader-elect',
+    placeholder: 'BOOLEAN',
+    help: 'elect a leader for each registry among all replicas: true, false',
+    bare: 'true',
+    otherwise: 'default: true in a Pod, false elsewhere',
   },
   logLevel: {
     flag: 'log-level',
@@ -112,6 +125,7 @@ export function readConfig(
   const context = value('context');
   const credentialsDirectory = value('credentialsDirectory');
   const networks = value('tenantRegistryNetworks');
+  const inPod = podNamespace === undefined ? 'false' : 'true';
   const namespace = value('operatorNamespace') ?? podNamespace ?? 'roster-system';
 
   const config: Config = Object.freeze({
@@ -124,6 +138,7 @@ export function readConfig(
     }),
     endpointsSource: read('endpointsSource', oneOf(SOURCES), 'Auto'),
     httpAddress: read('httpAddress', httpAddress, { port: 0 }),
+    leaderElect: read('leaderElect', oneOf(BOOLEANS), 'false', value('leaderElect') ?? inPod) === 'true',
     logLevel: read('logLevel', oneOf(LOG_LEVELS), 'info'),
     operatorNamespace: read('operatorNamespace', dnsLabel, '', namespace),
   });

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { addAdopt } from './cli/adopt.ts';
 import { addDiff } from './cli/diff.ts';
 import { addExplain } from './cli/explain.ts';
 import { addPlan } from './cli/plan.ts';
@@ -53,6 +54,7 @@ addDiff(program, terminal);
 addStatus(program, terminal);
 addExplain(program, terminal);
 addRelease(program, terminal);
+addAdopt(program, terminal);
 
 try {
   await program.parseAsync();

@@ -19,9 +19,19 @@ test('only the name of the cluster is needed; the rest has defaults', () => {
     clusterName: 'prod',
     endpointsSource: 'Auto',
     httpAddress: { port: 8080 },
+    leaderElect: false,
     logLevel: 'info',
     operatorNamespace: 'roster-system',
   });
+});
+
+test('leaders are elected in a Pod, not elsewhere, unless said otherwise', () => {
+  assert.equal(accepted({ clusterName: 'a' }, {}, 'pod-ns').leaderElect, true);
+  assert.equal(accepted({ clusterName: 'a', leaderElect: 'false' }, {}, 'pod-ns').leaderElect, false);
+  assert.equal(accepted({ clusterName: 'a' }, { ROSTER_LEADER_ELECT: 'true' }).leaderElect, true);
+  assert.deepEqual(refused({ clusterName: 'a', leaderElect: 'yes' }), [
+    '--leader-elect (ROSTER_LEADER_ELECT): "yes" is not one of true, false',
+  ]);
 });
 
 test('every flag has its ROSTER_ variable', () => {
@@ -33,6 +43,7 @@ test('every flag has its ROSTER_ variable', () => {
     ROSTER_CREDENTIALS_DIRECTORY: '/c',
     ROSTER_TENANT_REGISTRY_NETWORKS: '10.0.0.0/8, fd00::/8',
     ROSTER_HTTP_ADDRESS: '127.0.0.1:9000',
+    ROSTER_LEADER_ELECT: 'true',
     ROSTER_LOG_LEVEL: 'debug',
     ROSTER_OPERATOR_NAMESPACE: 'infra',
   };
@@ -44,6 +55,7 @@ test('every flag has its ROSTER_ variable', () => {
     credentialsDirectory: '/c',
     tenantRegistryNetworks: ['10.0.0.0/8', 'fd00::/8'],
     httpAddress: { host: '127.0.0.1', port: 9000 },
+    leaderElect: true,
     logLevel: 'debug',
     operatorNamespace: 'infra',
   });

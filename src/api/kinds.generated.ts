@@ -200,6 +200,8 @@ export interface RegistryStatus {
   readonly server?: RegistryServer;
   /** Instances. */
   readonly instances?: OwnedInstances;
+  /** The operator that writes here for a cluster of the same name, while this one does not. */
+  readonly otherOwner?: string;
   /** The last value of the annotation roster.dev/reconcile-at that was acted on. */
   readonly lastHandledReconcileAt?: string;
   /** The last value of the annotation roster.dev/release that was acted on; none is acted on twice. */

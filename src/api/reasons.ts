@@ -28,7 +28,17 @@ const REACHABLE = [
 
 export type AcceptedReason = (typeof ACCEPTED)[number];
 
+/** Whether another operator writes to a registry. */
+const CLAIMED = ['OwnedByAnother', 'Fenced'] as const;
+
 /** `TooManyRemovals` is of DeletionBlocked; `Ready` of a registry, while a registration takes the reason of what decides. */
-export const CONDITION_REASONS = [...ACCEPTED, ...SYNCED, ...REACHABLE, 'TooManyRemovals', 'Ready'] as const;
+export const CONDITION_REASONS = [
+  ...ACCEPTED,
+  ...SYNCED,
+  ...REACHABLE,
+  ...CLAIMED,
+  'TooManyRemovals',
+  'Ready',
+] as const;
 
 export type ConditionReason = (typeof CONDITION_REASONS)[number];

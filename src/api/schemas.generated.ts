@@ -1867,6 +1867,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
      },
      "additionalProperties": false
     },
+    "otherOwner": {
+     "type": "string",
+     "maxLength": 200
+    },
     "lastHandledReconcileAt": {
      "type": "string",
      "maxLength": 253
@@ -2891,6 +2895,10 @@ export const schemas: Readonly<Record<Kind, KindSchemas>> = {
       }
      },
      "additionalProperties": false
+    },
+    "otherOwner": {
+     "type": "string",
+     "maxLength": 200
     },
     "lastHandledReconcileAt": {
      "type": "string",

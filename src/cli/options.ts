@@ -19,10 +19,12 @@ export interface NamedClusterOptions extends ClusterOptions {
 }
 
 export function settingOption(setting: Setting): Option {
-  const { flag, placeholder, help, fallback, otherwise } = setting;
+  const { flag, placeholder, help, fallback, bare, otherwise } = setting;
   const unset = otherwise ?? (fallback === undefined ? undefined : `default: ${fallback}`);
   const notes = [...(unset === undefined ? [] : [unset]), `env: ${variable(setting)}`];
-  return new Option(`--${flag} <${placeholder}>`, `${help} (${notes.join('; ')})`);
+  const description = `${help} (${notes.join('; ')})`;
+  if (bare === undefined) return new Option(`--${flag} <${placeholder}>`, description);
+  return new Option(`--${flag} [${placeholder}]`, description).preset(bare);
 }
 
 /** Those that every command has which names something in a cluster, named as in kubectl. */

@@ -4,6 +4,15 @@ import { conditions, deletionBlocked, type Fact, type Facts, no, summary, unknow
 
 /** The status of a Registry or ClusterRegistry, as a pure function of what is known about it. */
 
+/** It answers, and another one writes there. */
+export interface Contested {
+  readonly state: 'contested';
+  readonly reason: 'OwnedByAnother' | 'Fenced';
+  readonly message: string;
+  /** Of another operator. */
+  readonly owner?: string;
+}
+
 export interface RegistryFacts {
   readonly registry: RegistryObject;
   /** Why it cannot be used as it is configured now. */
@@ -11,7 +20,8 @@ export interface RegistryFacts {
   readonly link:
     | { readonly state: 'opening' }
     | { readonly state: 'up'; readonly version: string }
-    | { readonly state: 'down'; readonly message: string; readonly needs?: 'Unauthorized' | 'AddressNotAllowed' };
+    | { readonly state: 'down'; readonly message: string; readonly needs?: 'Unauthorized' | 'AddressNotAllowed' }
+    | Contested;
   /** Entries with our mark; absent while unknown. */
   readonly owned?: number;
   /** Removals are held back: what is told of them. */
@@ -32,6 +42,7 @@ export function registryStatus(facts: RegistryFacts): RegistryStatus {
     ...(version === undefined ? {} : { server: { version } }),
     ...(owned === undefined ? {} : { instances: { owned } }),
     ...(releaseAt === undefined ? {} : { lastHandledReleaseAt: releaseAt }),
+    ...(link.state === 'contested' && link.owner !== undefined ? { otherOwner: link.owner } : {}),
   };
 }
 
@@ -41,6 +52,7 @@ function conditionsOf({ problem, link, blocked }: RegistryFacts): Facts {
   if (problem !== undefined) return { Reachable: reachable, ...summary(no(problem.reason, problem.message)) };
   if (link.state === 'up')
     return { Reachable: reachable, ...summary(yes('Ready', 'the registry answers and is kept in step')) };
+  if (link.state === 'contested') return { Reachable: reachable, ...summary(no(link.reason, link.message)) };
   const stuck = link.state === 'down' && link.needs !== undefined;
   return { Reachable: reachable, ...summary({ ...reachable, status: stuck ? 'False' : 'Unknown' }) };
 }
@@ -50,6 +62,7 @@ function reachability(link: RegistryFacts['link']): Fact {
     case 'opening':
       return unknown('Progressing', 'the registry has not been asked yet');
     case 'up':
+    case 'contested':
       return yes('Reachable', 'the registry answers');
     case 'down':
       return no(link.needs ?? 'RegistryUnreachable', link.message);

@@ -92,6 +92,11 @@ export function registrationsOf(caches: Caches, registry: string): readonly Regi
   ];
 }
 
+export const allRegistrations = (caches: Caches): readonly Registration[] => [
+  ...caches.serviceRegistrations.all(),
+  ...caches.clusterServiceRegistrations.all(),
+];
+
 /** Registrations that may ask for the Service, in any registry. */
 export function candidatesFor(caches: Caches, owner: ObjectKey): readonly Registration[] {
   const [namespace = ''] = owner.split('/');

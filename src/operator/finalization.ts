@@ -11,6 +11,8 @@ export interface FinalizationOptions {
   find(id: string): Registration | undefined;
   /** The deletion guard holds entries of it back. */
   isHeld(registration: Registration): boolean;
+  /** Only the leader of its registry touches a registration. */
+  leads(registration: Registration): boolean;
   registryOf(id: string): { readonly exists: boolean; readonly worker: RegistryWorker | undefined };
   hold(registration: Registration): Promise<void>;
   release(registration: Registration): Promise<void>;
@@ -59,7 +61,7 @@ export function createFinalization(options: FinalizationOptions) {
   async function settle(id: string): Promise<void> {
     const registration = options.find(id);
     if (registration?.metadata.deletionTimestamp === undefined) since.delete(id);
-    if (registration === undefined) return;
+    if (registration === undefined || !options.leads(registration)) return;
     if (registration.metadata.deletionTimestamp === undefined) {
       if (!registration.metadata.finalizers.includes(FINALIZER)) await options.hold(registration);
       return;

@@ -145,7 +145,10 @@ async function fromOperator(
   }
   const response = await fetch(new URL(`/registries/${name}`, operatorUrl), { signal });
   if (!response.ok) {
-    const message = `${operatorUrl} answered ${response.status} for registry ${name}: is it the HTTP port of roster run?`;
+    const message =
+      response.status === 503
+        ? `the operator at ${operatorUrl} does not lead registry ${name}: set ROSTER_URL to the replica that does`
+        : `${operatorUrl} answered ${response.status} for registry ${name}: is it the HTTP port of roster run?`;
     return { instances: [], problem: { code: 'RegistryUnreachable', message } };
   }
   const { instances } = (await response.json()) as { readonly instances: readonly Instance[] };

@@ -1,18 +1,13 @@
-import type { EventRecorder } from '../kubernetes/events.ts';
 import type { Change } from '../mirror/change.ts';
-import { referencedRegistry } from '../mirror/selection.ts';
-import { registrationId } from '../mirror/view.ts';
 import type { CreateOptions } from '../registries/create.ts';
 import type { RegistryError } from '../registries/error.ts';
 import type { ChangeResult } from '../registries/registry.ts';
 import { type Log, logChange } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { DeletionGuardsOptions } from './deletion-guards.ts';
-import type { FinalizationOptions } from './finalization.ts';
 import type { Totals } from './outcomes.ts';
 import { shortId } from './overview.ts';
 import type { Link, RegistryWorker } from './registry-worker.ts';
-import { targetOf } from './statuses.ts';
 
 const RESULTS = { done: 'success', retry: 'requeue_after', error: 'error' } as const;
 
@@ -27,18 +22,6 @@ export function observeRequests(registry: string, metrics: Metrics): NonNullable
     else if (!ENDS.has(outcome)) metrics.observeRegistryWatchRestart(registry, outcome);
   };
 }
-
-/** A registration was let go by its finalizer while entries of it stay. */
-export const tellAbandoned =
-  (log: Log, events: Pick<EventRecorder, 'record'>): FinalizationOptions['onAbandoned'] =>
-  (registration, entries, why) => {
-    const message = `let go although ${why}: ${entries} entries are left in ${referencedRegistry(registration)}`;
-    events.record(targetOf(registration), 'Warning', 'EntriesLeftBehind', message);
-    log.warn(
-      { registration: registrationId(registration), entries, reason: why },
-      'a registration was let go with its entries left behind',
-    );
-  };
 
 /** Logs of what the deletion guard holds back and lets go. */
 export function observeGuards(log: Log): Pick<DeletionGuardsOptions, 'onChange' | 'onReleased'> {
@@ -73,11 +56,20 @@ export function observeWorker({
     onBatch: (size: number): void => metrics.observeBatch(registry, size),
     onLink(link: Link): void {
       if (link.state === 'up') log.info({ registry, version: link.version }, 'the registry answers');
-      if (link.state === 'down')
-        log.warn(
-          { registry, error: link.error.code, why: link.error.message },
-          'the registry cannot be used; it is asked once a second',
+      if (link.state !== 'down') return;
+      const fields = { registry, error: link.error.code, why: link.error.message };
+      if (link.error.code === 'owned')
+        log.warn(fields, 'the registry belongs to another operator and is left alone; it is asked again every 30 s');
+      else if (link.error.code !== 'fenced') log.warn(fields, 'the registry cannot be used; it is asked once a second');
+    },
+    onFenced(error: RegistryError, disputed: boolean): void {
+      const fields = { registry, error: error.code, why: error.message };
+      if (disputed)
+        log.error(
+          fields,
+          'another process of this operator claims the registry again and again: run all its replicas with --leader-elect=true; it is claimed again in a minute',
         );
+      else log.warn(fields, 'what was claimed here was claimed anew, or its record is gone: all is read again');
     },
     onBlind: (error: RegistryError): void =>
       log.info(
@@ -108,6 +100,7 @@ export function observeWorker({
         };
       });
       const endRegistry = metrics.trackRegistry(registry, () => ({
+        leading: worker.link.state !== 'standby',
         up: worker.link.state === 'up',
         desired: totals().desired,
         registered: totals().standing,

@@ -1,41 +1,40 @@
-import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
-import { type Clock, pause } from '../clock.ts';
+import type { RegistryObject } from '../api/kinds.generated.ts';
+import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
-import { ensureFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import { createStatusWriter } from '../kubernetes/status-writer.ts';
 import type { Instance } from '../mirror/instance.ts';
-import { referencedRegistry, registryId } from '../mirror/selection.ts';
+import { registryId } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
 import { tenantRule } from '../registries/address-rule.ts';
 import { createRegistry } from '../registries/create.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { proofsFor } from './absence.ts';
-import { createCaches, findOurs, findRegistration, findRegistry, registrationsOf } from './caches.ts';
+import { allRegistrations, createCaches, findOurs, findRegistry, registrationsOf } from './caches.ts';
 import { watchCluster } from './cluster.ts';
-import { hasCredentials, readCredentials } from './credentials.ts';
+import { readCredentials } from './credentials.ts';
 import { createDeletionGuards } from './deletion-guards.ts';
-import { createFinalization } from './finalization.ts';
+import { openFinalization } from './finalizers.ts';
 import type { Surroundings } from './gather.ts';
-import { observeGuards, observeRequests, observeWorker, tellAbandoned } from './observe-worker.ts';
+import { NO_REGISTRY } from './leadership.ts';
+import { observeGuards, observeRequests, observeWorker } from './observe-worker.ts';
 import { createOutcomes } from './outcomes.ts';
 import { type Summary, shortId, shortName, snapshotOf, summarise } from './overview.ts';
 import { createPropagation } from './propagation.ts';
-import { readyEvents } from './ready-events.ts';
+import { reportWrites } from './ready-events.ts';
 import { createReconciler } from './reconciler.ts';
 import { createRegistrySet } from './registry-set.ts';
 import { openRegistryWorker, type RegistryWorker } from './registry-worker.ts';
-import { createStatuses, targetOf } from './statuses.ts';
+import { claimantOf, openLeadership } from './replicas.ts';
+import { rereadSecrets } from './secrets.ts';
+import { createStatuses } from './statuses.ts';
 import { createTriggers } from './triggers.ts';
 import { createUnreadable } from './unreadable.ts';
 
 export interface OperatorOptions {
-  readonly config: Pick<
-    Config,
-    'clusterName' | 'endpointsSource' | 'operatorNamespace' | 'credentialsDirectory' | 'tenantRegistryNetworks'
-  >;
+  readonly config: Omit<Config, 'kubeconfig' | 'context' | 'httpAddress' | 'logLevel'>;
   readonly client: KubeClient;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -48,17 +47,17 @@ export interface Operator {
   ready(): boolean;
   /** No reconcile is stuck. */
   live(): boolean;
-  /** Of a Memory registry: `name` of a ClusterRegistry, `namespace/name` of a Registry. */
-  registrySnapshot(name: string): readonly Instance[] | undefined;
+  /** Of a Memory registry: `name` of a ClusterRegistry, `namespace/name` of a Registry. What another replica leads is held there alone. */
+  registrySnapshot(name: string): readonly Instance[] | { readonly leader: string | undefined } | undefined;
   summary(): Summary;
   /** Resolves after the signal aborted and what was in flight has its answer, or DRAIN_MS later. Deregisters nothing. */
   run(signal: AbortSignal): Promise<void>;
 }
 
 const DRAIN_MS = 9_000;
+const RESIGN_MS = 800;
 /** Longer than any registry may take by its time-outs (300 s at most). */
 const STUCK_MS = 900_000;
-const SECRETS_MS = 10_000;
 
 /** The four verbs strung together: caches → triggers → queue → reconcile → writer → status. */
 export function openOperator({ config, client, log, metrics, clock, random }: OperatorOptions): Operator {
@@ -101,7 +100,11 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
         ...(object.kind === 'Registry' && { mayConnect: tenantRule(config.tenantRegistryNetworks) }),
       }),
     open: openWorker,
-    onChange: touchRegistry,
+    onChange(id) {
+      if (registries.get(id) === undefined) leadership.withdraw(id);
+      else leadership.stand(id);
+      touchRegistry(id);
+    },
     onReconfigured: (worker) => reconciler.lookAtAll(worker),
     onError: (id, err) => log.error({ registry: id, err }, 'the registry could not be brought in line with its object'),
   });
@@ -115,10 +118,13 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     onResumed: touchRegistry,
     ...observeGuards(log),
   });
+  const leadership = openLeadership({ config, client, clock, random, log, metrics, onTerm });
+  const leads = (registry: string | undefined) => leadership.leads(registry ?? NO_REGISTRY);
   const statuses = createStatuses({
     surroundings,
     registries,
     outcomes,
+    leads,
     isCatchingUp: (id) => reconciler.isCatchingUp(id),
     guards,
     unreadable,
@@ -130,30 +136,15 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     clock,
     log,
     desired: statuses.desired,
-    onWrite({ update, ok }) {
-      if (!ok) return;
-      metrics.observeStatusWrite(update.resource.kind);
-      for (const { type, reason, message } of readyEvents(update)) events.record(update, type, reason, message);
-    },
+    onWrite: reportWrites(metrics, events),
   });
   const touch = (id: string) => {
     if (!started) return;
     guards.heed(id);
     statusWriter.mark(id);
   };
-  const finalization = createFinalization({
-    clock,
-    find: (id) => findRegistration(caches, id).object,
-    isHeld: (registration) => guards.held(referencedRegistry(registration), registrationId(registration)).size > 0,
-    registryOf: (id) => ({ exists: findRegistry(caches, id) !== undefined, worker: registries.get(id)?.worker }),
-    async hold(registration) {
-      await ensureFinalizer(client, targetOf(registration), writing.signal);
-    },
-    release: (registration) => removeFinalizer(client, targetOf(registration), writing.signal),
-    onAbandoned: tellAbandoned(log, events),
-    onError: (id, err) =>
-      log.warn({ registration: id, err }, 'the finalizer could not be set or removed; it is tried again'),
-  });
+  const signal = writing.signal;
+  const finalization = openFinalization({ client, clock, log, caches, registries, guards, events, leads, signal });
   const triggers = createTriggers({
     caches,
     emptied: writers.emptied,
@@ -186,9 +177,19 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     }
   }
 
+  /** What other replicas have told until now is ours to tell. */
+  function onTerm(id: string): void {
+    touchRegistry(id);
+    for (const unread of unreadable.ids()) touch(unread);
+    const registrations = id === NO_REGISTRY ? allRegistrations(caches) : registrationsOf(caches, id);
+    for (const registration of registrations) {
+      touch(registrationId(registration));
+      if (started) finalization.look(registrationId(registration));
+    }
+  }
+
   function openWorker(object: RegistryObject, registry: ReturnType<typeof createRegistry>): RegistryWorker {
     const id = registryId(object);
-    reconciler.startOver(id);
     const observer = observeWorker({ id: shortName(object), log, metrics });
     const worker = openRegistryWorker({
       id,
@@ -196,6 +197,13 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
       registry,
       clock,
       random,
+      terms: leadership.terms(id),
+      claimant: claimantOf(caches, id, config.operatorNamespace),
+      onTerm() {
+        reconciler.startOver(id);
+        propagation.forget(id);
+      },
+      onFenced: observer.onFenced,
       auditMs: () => (findRegistry(caches, id) ?? object).spec.audit.intervalSeconds * 1_000,
       reconcile: (owner) => reconciler.reconcile(worker, owner),
       onListed(owners) {
@@ -242,7 +250,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     });
     try {
       await start(signal);
-      await rereadSecrets(signal);
+      await rereadSecrets(registries, clock, signal);
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
@@ -255,30 +263,14 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     const { emptied: _, terminations: __, ...stores } = caches;
     await Promise.all(Object.values(stores).map((store) => store.whenSynced(signal)));
     started = true;
+    leadership.stand(NO_REGISTRY);
     log.info({ services: caches.services.size, slices: caches.slices.size }, 'the caches are complete');
     const objects: RegistryObject[] = [...caches.clusterRegistries.all(), ...caches.registries.all()];
-    const registrations: Registration[] = [
-      ...caches.serviceRegistrations.all(),
-      ...caches.clusterServiceRegistrations.all(),
-    ];
-    for (const registration of registrations) {
+    for (const registration of allRegistrations(caches)) {
       touch(registrationId(registration));
       finalization.look(registrationId(registration));
     }
     await Promise.all(objects.map((object) => registries.sync(registryId(object))));
-  }
-
-  /** Neither Secrets nor files are watched: those that registries name are read again, and a changed one makes a new client. */
-  async function rereadSecrets(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await pause(clock, SECRETS_MS, signal);
-      if (signal.aborted) return;
-      const named = [...registries.ids()].filter((id) => {
-        const slot = registries.get(id);
-        return slot !== undefined && hasCredentials(slot.object);
-      });
-      await Promise.all(named.map((id) => registries.sync(id)));
-    }
   }
 
   async function stop(): Promise<void> {
@@ -290,13 +282,15 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     await events.drain(deadline);
     statusWriter.stop();
     writing.abort();
+    const isClean = (id: string) => (registries.get(id)?.worker?.writer.pending ?? 0) === 0;
+    await leadership.resign(isClean, AbortSignal.timeout(RESIGN_MS));
     await registries.close();
   }
 
   return {
     ready: () => started,
     live: () => registries.workers().every(({ queue }) => queue.unfinishedMs().every((ms) => ms < STUCK_MS)),
-    registrySnapshot: (name) => snapshotOf(registries, name),
+    registrySnapshot: (name) => snapshotOf(registries, leadership, name),
     summary: () => summarise(caches, registries, outcomes),
     run,
   };

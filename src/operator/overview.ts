@@ -1,6 +1,7 @@
 import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
 import type { Instance } from '../mirror/instance.ts';
-import type { Caches } from './caches.ts';
+import { allRegistrations, type Caches } from './caches.ts';
+import type { Leadership } from './leadership.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { RegistrySet } from './registry-set.ts';
 
@@ -29,7 +30,7 @@ export function summarise(caches: Caches, registries: RegistrySet, outcomes: Out
       const owned = worker?.ledger.size ?? 0;
       return [{ name: shortName(object), type: object.spec.type, up, desired, registered: standing, owned }];
     }),
-    registrations: readiness([...caches.serviceRegistrations.all(), ...caches.clusterServiceRegistrations.all()]),
+    registrations: readiness(allRegistrations(caches)),
   };
 }
 
@@ -40,9 +41,16 @@ function readiness(registrations: readonly Registration[]): Summary['registratio
   return { total: registrations.length, ready: ready.length };
 }
 
-export function snapshotOf(registries: RegistrySet, name: string): readonly Instance[] | undefined {
+/** Each replica has a Memory registry of its own, and only that of the leader is kept in step. */
+export function snapshotOf(
+  registries: RegistrySet,
+  leadership: Pick<Leadership, 'leads' | 'leader'>,
+  name: string,
+): readonly Instance[] | { readonly leader: string | undefined } | undefined {
   const id = name.includes('/') ? `Registry/${name}` : `ClusterRegistry/${name}`;
-  return registries.get(id)?.worker?.registry.snapshot?.();
+  const snapshot = registries.get(id)?.worker?.registry.snapshot;
+  if (snapshot === undefined) return undefined;
+  return leadership.leads(id) ? snapshot() : { leader: leadership.leader(id) };
 }
 
 /** As people write it: `name`, or `namespace/name` for a namespaced Registry. */

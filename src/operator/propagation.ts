@@ -14,6 +14,8 @@ export interface PropagationOptions {
 export interface Propagation {
   /** A watch event asks for a look at the Service. `triggeredAt`: RFC 3339, `endpoints.kubernetes.io/last-change-trigger-time`. */
   noted(registry: string, owner: ObjectKey, triggeredAt: string | undefined): void;
+  /** What was noted before was for another replica to do. */
+  forget(registry: string): void;
   /** Take at the start of a reconcile; the returned function is called when its changes are acknowledged. */
   begin(registry: string, owner: ObjectKey): () => void;
 }
@@ -26,6 +28,9 @@ export function createPropagation({ clock, wallNow, observe }: PropagationOption
       if (waiting.has(key)) return;
       const time = triggeredAt === undefined ? Number.NaN : Date.parse(triggeredAt);
       waiting.set(key, { at: clock.now(), triggeredAt: Number.isNaN(time) ? undefined : time });
+    },
+    forget(registry) {
+      for (const key of waiting.keys()) if (key.startsWith(`${registry}|`)) waiting.delete(key);
     },
     begin(registry, owner) {
       const key = `${registry}|${owner}`;

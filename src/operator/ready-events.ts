@@ -1,4 +1,6 @@
-import type { StatusUpdate } from '../kubernetes/status-writer.ts';
+import type { EventRecorder } from '../kubernetes/events.ts';
+import type { StatusUpdate, StatusWrite } from '../kubernetes/status-writer.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface ReadyEvent {
   readonly type: 'Normal' | 'Warning';
@@ -25,3 +27,12 @@ function readyOf(status: unknown): Summarised | undefined {
     return undefined;
   return status.conditions.find((condition: { type?: unknown }) => condition.type === 'Ready');
 }
+
+/** What is told of each status that was written. */
+export const reportWrites =
+  (metrics: Pick<Metrics, 'observeStatusWrite'>, events: Pick<EventRecorder, 'record'>) =>
+  ({ update, ok }: Pick<StatusWrite, 'update' | 'ok'>): void => {
+    if (!ok) return;
+    metrics.observeStatusWrite(update.resource.kind);
+    for (const { type, reason, message } of readyEvents(update)) events.record(update, type, reason, message);
+  };

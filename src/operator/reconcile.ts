@@ -137,7 +137,8 @@ const failureOf = ({ instance }: Change, { code, message }: RegistryError): Omit
 function failureCode(code: RegistryError['code']): string {
   if (code === 'rate-limited') return 'RateLimited';
   if (code === 'too-large') return 'TooLarge';
-  return meansUnreachable(code) || code === 'aborted' || code === 'closed' ? 'RegistryUnreachable' : 'RegistryRefused';
+  const notNow = code === 'aborted' || code === 'closed' || code === 'fenced' || code === 'owned';
+  return meansUnreachable(code) || notNow ? 'RegistryUnreachable' : 'RegistryRefused';
 }
 
 const isPermanent = ({ code }: RegistryError): boolean =>

@@ -4,14 +4,18 @@ import { type ClaimIndex, createClaimIndex } from '../mirror/claims.ts';
 import type { OpenRegistry } from '../registries/create.ts';
 import { meansUnreachable, RegistryError } from '../registries/error.ts';
 import type { ChangeResult } from '../registries/registry.ts';
-import { createAuditPace } from './audit-pace.ts';
+import { type AuditPace, createAuditPace } from './audit-pace.ts';
 import { createLedger, type Ledger } from './ledger.ts';
-import { createRegistryWatch } from './registry-watch.ts';
+import { type Claimant, createRegistryClaim } from './registry-claim.ts';
+import { createRegistryWatch, type RegistryWatch } from './registry-watch.ts';
+import type { Term, Terms } from './terms.ts';
 import { createWorkQueue, type RunResult, type WorkQueue, type WorkQueueOptions } from './work-queue.ts';
 import { createWriter, type Writer } from './writer.ts';
 
 export type Link =
-  /** Not asked yet. */
+  /** Another replica leads, or none yet: nothing is asked of the registry here. */
+  | { readonly state: 'standby' }
+  /** Not asked yet, or to be read anew from the beginning. */
   | { readonly state: 'opening' }
   | { readonly state: 'up'; readonly version: string }
   | { readonly state: 'down'; readonly error: RegistryError };
@@ -22,7 +26,13 @@ export interface RegistryWorkerOptions {
   readonly registry: OpenRegistry;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly terms: Terms;
+  readonly claimant: Claimant;
   auditMs(): number;
+  /** We lead from now on, and know nothing yet. */
+  onTerm(): void;
+  /** What we had claimed is not ours any more. `disputed`: again, so soon that somebody else must be claiming the same. */
+  onFenced(error: RegistryError, disputed: boolean): void;
   /** One Service of this registry. Called only while the link is up and the ledger is loaded. */
   reconcile(owner: string): Promise<RunResult>;
   /**
@@ -56,39 +66,46 @@ export interface RegistryWorker {
   close(): Promise<void>;
 }
 
+/** One term of ours. */
+interface Reign {
+  readonly term: Term;
+  /** Until it ends, or this worker does. */
+  readonly scope: AbortSignal;
+  readonly pace: AuditPace;
+  readonly watch: RegistryWatch;
+}
+
 const PROBE_MS = 1_000;
+/** A registry that was wiped or restored shows by the record of our claim. */
+const CLAIM_MS = 10_000;
 const CONFLICT_MS = 10_000;
 const CONCURRENCY = 512;
 
 export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWorker {
-  const { registry, clock, random } = options;
+  const { registry, cluster, clock, random, terms } = options;
   const ending = new AbortController();
   const { signal } = ending;
   const ledger = createLedger();
-  const pace = createAuditPace({ clock, random, signal, intervalMs: options.auditMs });
-  const watch = createRegistryWatch({
-    registry,
-    cluster: options.cluster,
-    clock,
-    random,
-    signal,
-    onHint: pace.hint,
-    onBlind: options.onBlind,
-  });
+  const claim = createRegistryClaim({ registry, cluster, claimant: options.claimant, terms, clock });
   const queue = createWorkQueue({ run: options.reconcile, clock, random, concurrency: CONCURRENCY, ...options.timing });
   queue.pause();
   const writer = createWriter({
     registry,
     clock,
-    signal,
+    permit: () => (fence === undefined && reign?.term.isValid() ? reign.scope : undefined),
     onResult(change, result, durationMs) {
       if (result.ok) ledger.acknowledge(change);
+      else if (result.error.code === 'fenced') stopForFence(result.error);
       written++;
       options.onWritten(change, result, durationMs);
     },
     onBatch: options.onBatch,
   });
   let link: Link = { state: 'opening' };
+  /** While we lead. */
+  let reign: Reign | undefined;
+  /** What we claimed is not ours any more: nothing may be decided until the election has said that we lead, and we have claimed and read again. */
+  let fence: RegistryError | undefined;
   /** Something may stand in the registry that the ledger does not know: nothing is decided until the next complete list. */
   let doubtful = false;
   let written = 0;
@@ -105,33 +122,108 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
     if (!same) options.onLink(next);
   };
 
-  /** Asks once a second while the registry is down, and lists it completely before anything is decided again. */
+  const stopForFence = (error: RegistryError) => {
+    fence = error;
+    if (link.state === 'up') setLink({ state: 'opening' });
+    reign?.pace.hurry();
+  };
+
   async function supervise(): Promise<void> {
     while (!signal.aborted) {
-      try {
-        const { version } = await registry.check(signal);
-        const cameBack = link.state !== 'up';
-        if (cameBack) await watch.stand();
-        if (signal.aborted) return;
-        doubtful = false;
-        await list(cameBack);
-        setLink({ state: 'up', version });
-      } catch (error) {
-        if (signal.aborted) return;
-        setLink({ state: 'down', error: RegistryError.from(error, 'check') });
-        await pause(clock, PROBE_MS, signal);
-        continue;
-      }
-      if (!doubtful) await pace.due();
+      if (terms.current === undefined) setLink({ state: 'standby' });
+      const term = terms.current ?? (await terms.next(signal));
+      if (term === undefined) return;
+      await lead(term);
     }
   }
 
-  async function list(cameBack: boolean): Promise<void> {
+  async function lead(term: Term): Promise<void> {
+    const scope = AbortSignal.any([signal, term.signal]);
+    const timing = { clock, random, signal: scope };
+    const pace = createAuditPace({ ...timing, intervalMs: options.auditMs });
+    const { onBlind } = options;
+    const watch = createRegistryWatch({ ...timing, registry, cluster, onHint: pace.hint, onBlind });
+    const now: Reign = { term, scope, pace, watch };
+    // At once: what was waiting must not begin any more.
+    term.signal.addEventListener('abort', () => signal.aborted || setLink({ state: 'standby' }), { once: true });
+    reign = now;
+    fence = undefined;
+    claim.forget();
+    if (link.state === 'standby') setLink({ state: 'opening' });
+    options.onTerm();
+    while (!scope.aborted) {
+      await attend(now).catch((thrown: unknown) =>
+        scope.aborted ? undefined : recover(RegistryError.from(thrown, 'check'), scope),
+      );
+    }
+  }
+
+  /** Claims the registry, lists it completely before anything is decided, and stays with it until the next list is due. */
+  async function attend({ scope, pace, watch }: Reign): Promise<void> {
+    if (fence !== undefined) throw fence;
+    const { version } = await claim.check(scope);
+    const cameBack = link.state !== 'up';
+    if (cameBack) await watch.stand();
+    if (scope.aborted) return;
+    doubtful = false;
+    await list(cameBack, scope, pace);
+    if (fence !== undefined) throw fence;
+    if (scope.aborted) return;
+    setLink({ state: 'up', version });
+    if (!doubtful) await untilDue(scope, pace);
+  }
+
+  async function untilDue(scope: AbortSignal, pace: AuditPace): Promise<void> {
+    if (!claim.isWatched) return pace.due();
+    const over = new AbortController();
+    const due = pace.due().then(() => over.abort());
+    try {
+      for (;;) {
+        await pause(clock, CLAIM_MS, over.signal);
+        if (over.signal.aborted) return;
+        await registry.check(scope);
+      }
+    } finally {
+      pace.hurry();
+      await due;
+    }
+  }
+
+  /** Asks once a second while the registry is down. */
+  async function recover(error: RegistryError, scope: AbortSignal): Promise<void> {
+    switch (error.code) {
+      case 'fenced':
+        return reclaim(error, scope);
+      case 'owned':
+        setLink({ state: 'down', error });
+        return claim.patience('owned', scope);
+      default:
+        setLink({ state: 'down', error });
+        return pause(clock, PROBE_MS, scope);
+    }
+  }
+
+  async function reclaim(error: RegistryError, scope: AbortSignal): Promise<void> {
+    stopForFence(error);
+    // Answers about what was claimed before say nothing of the next claim.
+    await writer.drained();
+    const verdict = await claim.lost();
+    if (scope.aborted || verdict === 'over') return;
+    if (verdict === 'unsure') return pause(clock, PROBE_MS, scope);
+    options.onFenced(error, verdict === 'disputed');
+    if (verdict === 'disputed') {
+      setLink({ state: 'down', error });
+      await claim.patience('disputed', scope);
+    }
+    fence = undefined;
+  }
+
+  async function list(cameBack: boolean, scope: AbortSignal, pace: AuditPace): Promise<void> {
     const take = ledger.beginList();
     const listed = pace.beginList();
     const writtenBefore = written;
     listedAt = clock.now();
-    const changed = take(await registry.list(options.cluster, signal));
+    const changed = take(await registry.list(cluster, scope));
     // What is being looked at may be in flight: our own change, seen before its answer. Looked at once more it is right either way.
     const drifted = changed.filter((owner) => !queue.has(owner));
     for (const owner of changed) if (queue.has(owner)) queue.add(owner);
@@ -158,10 +250,10 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
       if (error.ambiguous || meansUnreachable(error.code)) {
         doubtful = true;
         queue.pause();
-        pace.hurry();
+        reign?.pace.hurry();
       }
       // What another writer changed is read again too, but a stranger's entry must not keep everything else waiting for lists.
-      if (error.code === 'conflict' && clock.now() - listedAt >= CONFLICT_MS) pace.hurry();
+      if (error.code === 'conflict' && clock.now() - listedAt >= CONFLICT_MS) reign?.pace.hurry();
     },
     async drain(deadline) {
       queue.stop();

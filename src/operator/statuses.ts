@@ -4,7 +4,7 @@ import type { Resource } from '../kubernetes/resources.ts';
 import * as resources from '../kubernetes/resources.ts';
 import type { StatusUpdate } from '../kubernetes/status-writer.ts';
 import { blockedBefore, blockedMessage, releaseCommand } from '../mirror/held-removals.ts';
-import { registryStatus } from '../mirror/registry-status.ts';
+import { type RegistryFacts, registryStatus } from '../mirror/registry-status.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { type RegistryState, registrationStatus, type ServiceFacts } from '../mirror/status.ts';
 import { registrationId } from '../mirror/view.ts';
@@ -16,6 +16,7 @@ import type { Outcomes } from './outcomes.ts';
 import { generationOf } from './reconcile.ts';
 import { refusalOf } from './refusal.ts';
 import type { RegistrySet, RegistrySlot } from './registry-set.ts';
+import type { Link } from './registry-worker.ts';
 import type { Unreadable } from './unreadable.ts';
 
 /** What each status should say now, computed when it is written: however often a status is marked, it costs one computation. */
@@ -23,6 +24,8 @@ export interface StatusesOptions {
   readonly surroundings: Surroundings;
   readonly registries: Pick<RegistrySet, 'get'>;
   readonly outcomes: Outcomes;
+  /** By id of a registry: of what concerns it, its leader alone tells. Undefined: what names no registry that is known. */
+  leads(registry: string | undefined): boolean;
   /** The registry was not read, or not every Service looked at, since this process started. */
   isCatchingUp(registry: string): boolean;
   readonly guards: Pick<DeletionGuards, 'held' | 'isResuming' | 'handledBy'>;
@@ -40,15 +43,17 @@ const MAY_COME: ReadonlySet<string> = new Set([
 ]);
 
 export function createStatuses(options: StatusesOptions) {
-  const { surroundings, registries, outcomes, isCatchingUp, guards, unreadable, now } = options;
+  const { surroundings, registries, outcomes, leads, isCatchingUp, guards, unreadable, now } = options;
   const { caches } = surroundings;
 
   /** By the id of a registration or registry; undefined when there is nothing to say. */
   function desired(id: string): StatusUpdate | undefined {
+    const isRegistry = isRegistryId(id);
+    const object = isRegistry ? undefined : findRegistration(caches, id).object;
+    if (!leads(isRegistry ? id : object && referencedRegistry(object))) return undefined;
     const invalid = unreadable.status(id);
     if (invalid !== undefined) return invalid;
-    if (isRegistryId(id)) return ofRegistry(id);
-    const { object } = findRegistration(caches, id);
+    if (isRegistry) return ofRegistry(id);
     if (object === undefined) return undefined;
     // Of one that is being deleted nothing is told but that its entries are held.
     const isTold = object.metadata.deletionTimestamp === undefined || blockedOf(object) !== undefined;
@@ -126,12 +131,12 @@ export function createStatuses(options: StatusesOptions) {
     const registry = findRegistry(caches, id);
     if (registry === undefined || registry.metadata.deletionTimestamp !== undefined) return undefined;
     const slot = registries.get(id);
-    const link = slot?.worker?.link ?? { state: 'opening' as const };
+    const link = slot?.worker?.link ?? OPENING;
     if (isAnswered(registry) && link.state === 'opening' && slot?.problem === undefined) return undefined;
     const status = registryStatus({
       registry,
       ...(slot?.problem === undefined ? {} : { problem: slot.problem }),
-      link: link.state === 'down' ? { state: 'down', message: link.error.message, ...needs(link.error) } : link,
+      link: factsOf(link),
       ...(slot?.worker?.ledger.loaded === true ? { owned: slot.worker.ledger.size } : {}),
       ...told(registry, heldIn(id, registry)),
       now: now(),
@@ -169,10 +174,29 @@ function unusable(slot: RegistrySlot | undefined) {
   return { code: 'NotYetSupported', message: problem.message } as const;
 }
 
+const OPENING: Link = { state: 'opening' };
+
+const FENCED =
+  'another process writes here for the same cluster, and each takes the right to write from the other: run one operator for a cluster name, ' +
+  'with --leader-elect=true for all its replicas; this one tries again within a minute';
+
+function factsOf(link: Link): RegistryFacts['link'] {
+  // Nobody is told of a registry that another replica leads.
+  if (link.state === 'standby') return { state: 'opening' };
+  if (link.state !== 'down') return link;
+  const { code, message, context } = link.error;
+  const { owner } = context;
+  if (code === 'owned')
+    return { state: 'contested', reason: 'OwnedByAnother', message, ...(typeof owner === 'string' && { owner }) };
+  if (code === 'fenced') return { state: 'contested', reason: 'Fenced', message: FENCED };
+  return { state: 'down', message, ...needs(link.error) };
+}
+
 function stateOf(slot: RegistrySlot | undefined): RegistryState {
   const link = slot?.worker?.link;
   if (link === undefined)
     return slot?.problem ? { state: 'down', message: slot.problem.message } : { state: 'opening' };
+  if (link.state === 'standby') return { state: 'opening' };
   return link.state === 'down' ? { state: 'down', message: link.error.message } : link;
 }
 

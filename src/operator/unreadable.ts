@@ -28,6 +28,7 @@ export function createUnreadable(now: () => string) {
     },
     /** It was read, or is gone. */
     clear: (id: string): boolean => noted.delete(id),
+    ids: (): Iterable<string> => noted.keys(),
     has: (id: string): boolean => noted.has(id),
     status(id: string): StatusUpdate | undefined {
       const object = noted.get(id);

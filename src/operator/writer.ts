@@ -7,7 +7,8 @@ import { createWindow } from '../registries/window.ts';
 export interface WriterOptions {
   readonly registry: Pick<ServiceRegistry, 'apply' | 'capabilities'>;
   readonly clock: Clock;
-  readonly signal: AbortSignal;
+  /** Asked right before each batch is sent: the signal that ends it, or undefined when nothing may be sent. */
+  permit(): AbortSignal | undefined;
   /** Batches in flight at once; shrinks to 1 while the registry is slow. */
   readonly maxInFlight?: number;
   /** How long a batch that is not full waits for company while others are in flight. */
@@ -42,7 +43,7 @@ interface Waiting {
 }
 
 export function createWriter(options: WriterOptions): Writer {
-  const { registry, clock, signal, maxInFlight = 4, lingerMs = 4 } = options;
+  const { registry, clock, maxInFlight = 4, lingerMs = 4 } = options;
   const { batchSize } = registry.capabilities;
   let queue: Waiting[] = [];
   let inFlight = 0;
@@ -106,6 +107,9 @@ export function createWriter(options: WriterOptions): Writer {
 
   async function apply(changes: readonly Change[]): Promise<readonly ChangeResult[]> {
     try {
+      const signal = options.permit();
+      if (signal === undefined)
+        throw new RegistryError('aborted', 'apply: not sent, since another replica may lead by now');
       return await registry.apply(changes, signal);
     } catch (error) {
       const result: ChangeResult = { ok: false, error: RegistryError.from(error, 'apply') };

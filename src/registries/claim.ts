@@ -4,9 +4,12 @@ import type { Claim } from './registry.ts';
 /** What every registry says and demands of claims alike. */
 
 const OWNER = /^[\w./:-]{1,200}$/;
+const SEAT = /^[a-z0-9-]{1,40}$/;
 
 /** Throws `invalid` for an owner that could not be written everywhere. */
-export function assertClaim({ owner }: Claim): void {
+export function assertClaim({ owner, seat }: Claim): void {
+  if (seat !== undefined && !SEAT.test(seat))
+    throw new RegistryError('invalid', `claim: ${JSON.stringify(seat.slice(0, 200))} is no name of a seat`);
   if (OWNER.test(owner)) return;
   const rule = '1 to 200 of the characters a-z, A-Z, 0-9, "-", "_", ".", "/" and ":"';
   throw new RegistryError(
@@ -14,6 +17,10 @@ export function assertClaim({ owner }: Claim): void {
     `claim: ${JSON.stringify(owner.slice(0, 200))} is no name of an owner: it has ${rule}`,
   );
 }
+
+/** What stands for the cluster in the name of the record. */
+export const recordNameOf = ({ cluster, seat }: Pick<Claim, 'cluster' | 'seat'>): string =>
+  seat === undefined ? cluster : `${cluster}-${seat}`;
 
 /** May the claim replace the record of this owner? */
 export const mayReplace = ({ owner, adopt }: Claim, standing: string): boolean =>

@@ -26,7 +26,7 @@ export interface MemoryStore {
   end(holder: Holder): void;
   pair(service: string, key: string): string | undefined;
   writePair(service: string, key: string, value: string | undefined, writer: Holder): void;
-  /** By cluster: who claimed it last. Each claim is another object. */
+  /** By cluster, or cluster and seat: who claimed it last. Each claim is another object. */
   readonly claims: Map<string, { readonly owner: string }>;
   /** The returned function ends it. */
   listen(listener: Listener): () => void;

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import type { Change } from '../mirror/change.ts';
 import { type Instance, sameInstance } from '../mirror/instance.ts';
-import { assertClaim, fencedOff, mayReplace, ownedByAnother } from './claim.ts';
+import { assertClaim, fencedOff, mayReplace, ownedByAnother, recordNameOf } from './claim.ts';
 import { RegistryError } from './error.ts';
 import { type Holder, storeOf } from './memory-store.ts';
 import { openWatches } from './memory-watch.ts';
@@ -37,11 +37,11 @@ export function openMemory(settings: MemorySettings = {}): MemoryRegistry {
   const store = storeOf(settings.entries ?? new Map<string, Instance>(), settings.clock ?? systemClock);
   const me: Holder = { ttlMs };
   const watches = openWatches(store, me);
-  const claimed = new Map<string, { readonly owner: string }>();
+  const claimed = new Map<string, { readonly name: string; readonly record: { readonly owner: string } }>();
   let closed = false;
 
   const isFencedOff = (cluster: string): boolean =>
-    claimed.has(cluster) && claimed.get(cluster) !== store.claims.get(cluster);
+    claimed.has(cluster) && claimed.get(cluster)?.record !== store.claims.get(claimed.get(cluster)?.name ?? '');
 
   const usable = (operation: string, signal: AbortSignal) => {
     if (closed) throw new RegistryError('closed', `${operation} was called after the Memory registry was closed`);
@@ -130,11 +130,12 @@ export function openMemory(settings: MemorySettings = {}): MemoryRegistry {
     async claim(claim, signal) {
       usable('claim', signal);
       assertClaim(claim);
-      const standing = store.claims.get(claim.cluster)?.owner;
+      const name = recordNameOf(claim);
+      const standing = store.claims.get(name)?.owner;
       if (standing !== undefined && !mayReplace(claim, standing)) throw ownedByAnother(claim, standing);
       const record = { owner: claim.owner };
-      store.claims.set(claim.cluster, record);
-      claimed.set(claim.cluster, record);
+      store.claims.set(name, record);
+      claimed.set(claim.cluster, { name, record });
     },
     async check(signal) {
       usable('check', signal);

@@ -25,6 +25,11 @@ export interface Claim {
    * same name. 1 to 200 of the characters a-z, A-Z, 0-9, `-`, `_`, `.`, `/` and `:`.
    */
   readonly owner: string;
+  /**
+   * Which of several writers of the owner for this cluster, as where two Registry objects name one server: each has a record of its own, and fences off
+   * nobody but its own predecessors. Up to 40 of the characters a-z, 0-9 and `-`. What a client claims last for a cluster counts.
+   */
+  readonly seat?: string;
   /** The record of this owner may be replaced too: somebody has decided so. */
   readonly adopt?: string;
 }

@@ -167,8 +167,14 @@ export const catalog = {
   registryUp: {
     type: 'gauge',
     name: 'roster_registry_up',
-    help: '1 while the registry answers and takes the credentials, else 0.',
+    help: '1 while the registry answers and takes the credentials, else 0; told by the replica that leads.',
     labels: ['registry'],
+  },
+  leader: {
+    type: 'gauge',
+    name: 'leader_election_master_status',
+    help: '1 while this process leads by the Lease of that name, else 0; registry is empty for what belongs to none. Absent without election.',
+    labels: ['name', 'registry'],
   },
   statusWrites: {
     type: 'counter',

@@ -13,12 +13,21 @@ export interface QueueSample {
 }
 
 export interface RegistrySample {
+  /** Otherwise another replica leads, and speaks of it. */
+  readonly leading: boolean;
   readonly up: boolean;
   readonly desired: number;
   readonly registered: number;
   readonly owned: number;
   /** Removals that the deletion guard holds back. */
   readonly held: number;
+}
+
+export interface LeaseSample {
+  readonly lease: string;
+  /** Empty: what belongs to no registry. */
+  readonly registry: string;
+  readonly leading: boolean;
 }
 
 /** Durations go in as milliseconds and come out as seconds. Nothing here throws or waits. */
@@ -34,6 +43,8 @@ export interface Metrics {
   observeKubeRequest(method: string, host: string, status: number): void;
   /** Read at each scrape, until the returned function is called. */
   trackRegistry(registry: string, sample: () => RegistrySample): () => void;
+  /** Read at each scrape: names of Leases, and whether we hold them. */
+  trackLeases(sample: () => Iterable<LeaseSample>): void;
   /** `result`: `success` or the code of the error. */
   observeWrite(registry: string, operation: string, result: string): void;
   observeDeregistration(registry: string, evidence: string): void;
@@ -62,6 +73,7 @@ export function createMetrics({ version, defaults = true }: MetricsOptions): Met
   const register = new Registry();
   const queues = new Map<string, () => QueueSample>();
   const registries = new Map<string, () => RegistrySample>();
+  let leases: () => Iterable<LeaseSample> = () => [];
 
   const config = <L extends string>({ name, help, labels }: MetricDescription<L>) => ({
     name,
@@ -97,18 +109,25 @@ export function createMetrics({ version, defaults = true }: MetricsOptions): Met
   workerGauge(catalog.activeWorkers, ({ activeWorkers }) => activeWorkers);
   workerGauge(catalog.maxConcurrentReconciles, ({ maxConcurrent }) => maxConcurrent);
   gauge(catalog.registryUp, (each) => {
-    for (const [registry, sample] of registries) each.set({ registry }, sample().up ? 1 : 0);
+    for (const [registry, sample] of registries) {
+      const { leading, up } = sample();
+      if (leading) each.set({ registry }, up ? 1 : 0);
+    }
   });
   gauge(catalog.heldRemovals, (each) => {
     for (const [registry, sample] of registries) each.set({ registry }, sample().held);
   });
   gauge(catalog.instances, (each) => {
     for (const [registry, sample] of registries) {
-      const { desired, registered, owned } = sample();
+      const { leading, desired, registered, owned } = sample();
+      if (!leading) continue;
       each.set({ registry, state: 'desired' }, desired);
       each.set({ registry, state: 'registered' }, registered);
       each.set({ registry, state: 'owned' }, owned);
     }
+  });
+  gauge(catalog.leader, (each) => {
+    for (const { lease: name, registry, leading } of leases()) each.set({ name, registry }, leading ? 1 : 0);
   });
   gauge(catalog.buildInfo).set({ version, node: process.version }, 1);
 
@@ -149,6 +168,9 @@ export function createMetrics({ version, defaults = true }: MetricsOptions): Met
     observeKubeRequest: (method, host, status) =>
       kubeRequests.inc({ code: status === 0 ? '<error>' : status, method: method.toUpperCase(), host }),
     trackRegistry: (registry, sample) => tracked(registries, registry, sample),
+    trackLeases(sample) {
+      leases = sample;
+    },
     observeWrite: (registry, operation, result) => registryWrites.inc({ registry, operation, result }),
     observeDeregistration: (registry, evidence) => deregistrations.inc({ registry, evidence }),
     observeBatch: (registry, size) => registryBatchSize.observe({ registry }, size),

@@ -12,8 +12,8 @@ export interface ServerInputs {
   /** True once the caches are complete. */
   ready(): boolean;
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>;
-  /** `name` of a ClusterRegistry or `namespace/name` of a Registry; undefined when it is not a Memory registry of this operator. */
-  registrySnapshot(name: string): readonly Instance[] | undefined;
+  /** `name` of a ClusterRegistry or `namespace/name` of a Registry; undefined when it is not a Memory registry of this operator. A leader: the replica that holds it. */
+  registrySnapshot(name: string): readonly Instance[] | { readonly leader: string | undefined } | undefined;
   summary(): StatusPage;
 }
 
@@ -81,6 +81,13 @@ async function respond({ method, url }: IncomingMessage, inputs: ServerInputs): 
 function registry(encoded: string, { registrySnapshot }: ServerInputs): Answer {
   const name = decoded(encoded);
   const instances = name === undefined ? undefined : registrySnapshot(name);
+  if (instances !== undefined && 'leader' in instances) {
+    const { leader = 'another replica, not elected yet' } = instances;
+    return json(503, {
+      error: `this replica does not lead registry ${name}, and holds nothing of it: ask ${leader}`,
+      leader,
+    });
+  }
   if (instances === undefined) {
     const error = `no registry of type Memory named ${JSON.stringify(name ?? encoded)} is held by this operator`;
     return json(404, { error });

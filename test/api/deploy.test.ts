@@ -83,7 +83,8 @@ describe('deploy/, applied to a real API server', () => {
   it('applies again without a change', async () => {
     const lines = (await cluster.kubectl(['apply', '-k', path('deploy/kustomize/base')])).trim().split('\n');
     assert.deepEqual(
-      lines.filter((line) => !line.endsWith(' unchanged')),
+      // kubectl replaces the selector of a disruption budget each time it applies it, with the same one.
+      lines.filter((line) => !line.endsWith(' unchanged') && line !== 'poddisruptionbudget.policy/roster configured'),
       [],
     );
   });
@@ -93,11 +94,15 @@ describe('deploy/, applied to a real API server', () => {
     assert.deepEqual(sorted(await rulesOf(token, 'default')), sorted(everywhere));
   });
 
-  it('adds in its own namespace only that it may read a Secret by name', async () => {
+  it('adds in its own namespace only that it may read a Secret by name, and use Leases', async () => {
     const token = await cluster.serviceAccountToken('roster-system', 'roster');
     assert.deepEqual(
       sorted(await rulesOf(token, 'roster-system')),
-      sorted([...everywhere, { apiGroups: [''], resources: ['secrets'], verbs: ['get'] }]),
+      sorted([
+        ...everywhere,
+        { apiGroups: [''], resources: ['secrets'], verbs: ['get'] },
+        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update', 'delete'] },
+      ]),
     );
   });
 
@@ -110,6 +115,7 @@ describe('deploy/, applied to a real API server', () => {
     ['patch', 'clusterregistries.roster.dev', '--subresource=status'],
     ['create', 'events.events.k8s.io', '-n', 'roster-demo'],
     ['get', 'secrets/consul', '-n', 'roster-system'],
+    ['update', 'leases.coordination.k8s.io', '-n', 'roster-system'],
   ];
   for (const args of allowed) {
     it(`lets the operator ${args.join(' ')}`, async () => assert.ok(await mayI(...args)));
@@ -120,6 +126,9 @@ describe('deploy/, applied to a real API server', () => {
     ['get', 'secrets', '--all-namespaces'],
     ['list', 'secrets', '-n', 'roster-system'],
     ['watch', 'secrets', '-n', 'roster-system'],
+    ['list', 'leases.coordination.k8s.io', '-n', 'roster-system'],
+    ['get', 'leases.coordination.k8s.io', '-n', 'kube-system'],
+    ['update', 'leases.coordination.k8s.io', '-n', 'kube-system'],
     ['patch', 'services', '-n', 'roster-demo'],
     ['update', 'services', '-n', 'roster-demo'],
     ['create', 'endpointslices.discovery.k8s.io', '-n', 'roster-demo'],
@@ -157,11 +166,15 @@ describe('deploy/, applied to a real API server', () => {
     await cluster.kubectl(['rollout', 'status', 'deployment/web', '-n', 'roster-demo', '--timeout=50s']);
   });
 
-  it('brings up one Pod in a namespace that demands the restricted profile', async () => {
+  it('brings up two Pods in a namespace that demands the restricted profile, of which one may be evicted at a time', async () => {
     await cluster.kubectl(['rollout', 'status', 'deployment/roster', '-n', 'roster-system', '--timeout=50s']);
     const pods = JSON.parse(await cluster.kubectl(['get', 'pods', '-n', 'roster-system', '-o', 'json']));
-    assert.equal(pods.items.length, 1);
-    assert.equal(pods.items[0].spec.serviceAccountName, 'roster');
+    assert.equal(pods.items.length, 2);
+    for (const { spec } of pods.items) assert.equal(spec.serviceAccountName, 'roster');
+    await until('the disruption budget to know both', async () => {
+      const budget = ['get', 'pdb', 'roster', '-n', 'roster-system', '-o', 'jsonpath={.spec.maxUnavailable}'];
+      return (await cluster.kubectl(budget)) === '1' ? true : undefined;
+    });
   });
 
   const podFromTemplate = async (container: object = {}) => {
@@ -216,7 +229,13 @@ describe('deploy/, applied to a real API server', () => {
   const startOperator = async (t: TestContext): Promise<(path: string) => Promise<string>> => {
     const token = await cluster.serviceAccountToken('roster-system', 'roster');
     const kubeconfig = await cluster.kubeconfigFor(token, 'roster-system');
-    const args = ['run', '--cluster-name=test', `--kubeconfig=${kubeconfig}`, '--http-address=127.0.0.1:0'];
+    const args = [
+      'run',
+      '--cluster-name=test',
+      `--kubeconfig=${kubeconfig}`,
+      '--http-address=127.0.0.1:0',
+      '--leader-elect',
+    ];
     const operator = spawn(process.execPath, [path('src/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     const ended = once(operator, 'exit');
     t.after(async () => {
@@ -247,6 +266,10 @@ describe('deploy/, applied to a real API server', () => {
     await cluster.kubectl([...ready, 'creg/memory', 'csreg/labelled-namespaces']);
     await cluster.kubectl([...ready, '-n', 'roster-demo', 'sreg/web']);
     assert.match(await get('/registries/memory'), /"roster-demo-api"/);
+
+    const leases = await cluster.kubectl(['get', 'leases', '-n', 'roster-system', '-L', 'roster.dev/registry']);
+    assert.match(leases, /^roster-test-[0-9a-f]{8} .* memory$/m);
+    assert.match(leases, /^roster-test /m);
 
     for (const object of [['creg/consul'], ['reg/own-consul', '-n', 'roster-demo']]) {
       await cluster.kubectl(['wait', '--for=condition=Stalled', '--timeout=50s', ...object]);

@@ -6,7 +6,7 @@ test('--help names every command', async () => {
   const { code, stdout } = await roster(['--help']);
   assert.equal(code, 0);
   assert.match(stdout, /^Usage: roster /);
-  for (const command of ['run', 'plan', 'diff', 'status', 'explain'])
+  for (const command of ['run', 'plan', 'diff', 'status', 'explain', 'adopt'])
     assert.match(stdout, new RegExp(`^  ${command} `, 'm'));
 });
 
@@ -19,6 +19,7 @@ test('run --help names each flag with its variable', async () => {
     'context',
     'endpoints-source',
     'http-address',
+    'leader-elect',
     'log-level',
     'operator-namespace',
   ]) {
@@ -42,6 +43,8 @@ for (const args of [
   ['plan', '-o', 'xml'],
   ['plan', '--bogus'],
   ['explain'],
+  ['adopt'],
+  ['adopt', 'a/b/c'],
   ['plan'],
   ['plan', '--cluster-name', 'A'],
 ]) {
@@ -56,6 +59,7 @@ for (const args of [
 test('a cluster that cannot be reached is one line on standard error and exit code 1', async () => {
   for (const args of [
     ['status'],
+    ['adopt', 'consul'],
     ['plan', '--cluster-name', 'prod'],
     ['explain', 'shop/web', '--cluster-name', 'prod'],
   ]) {

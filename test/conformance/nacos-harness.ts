@@ -14,8 +14,11 @@ export async function nacosHarness(server: Nacos): Promise<Harness> {
   const group = `conf-${randomUUID()}`;
   const link = await openNacosLink(Number(new URL(server.address).port));
   const raw = rawNacos(server.address, group);
+  const records = rawNacos(server.address, 'ROSTER');
+  const recordOf = (cluster: string) => records.viewOf(`roster-claim-${cluster}`);
   after(async () => {
     raw.close();
+    records.close();
     await link.close();
   });
   const inStep = stepping(raw);
@@ -28,7 +31,16 @@ export async function nacosHarness(server: Nacos): Promise<Harness> {
     revision: async (cluster) => JSON.stringify(await owned(cluster)),
     intruder: intruderOf(raw),
     onePerPlace: true,
+    async claimOf(cluster) {
+      await records.settle();
+      return (await recordOf(cluster))[0]?.metadata['owner'];
+    },
+    async dropClaim(cluster) {
+      await records.removeAll(await recordOf(cluster));
+      await records.settle();
+    },
     async sweep(cluster) {
+      await records.removeAll(await recordOf(cluster));
       const all = await raw.view();
       const gone = all.filter((entry) => entry.service.startsWith(cluster) || isOurs(entry, cluster));
       await raw.removeAll(gone.filter(({ ephemeral }) => !ephemeral));

@@ -12,6 +12,8 @@ import type { Link } from './harness.ts';
 export type NacosLink = Omit<Link, 'open'> & {
   /** Of the HTTP side; gRPC is 1,000 above it. */
   readonly address: string;
+  /** Runs before the next write of an entry over HTTP reaches the server, which waits for it. */
+  beforeNextWrite(run: () => Promise<void>): void;
   /** Asks and answers of the HTTP side that wrote an entry. */
   writes(): number;
   close(): Promise<void>;
@@ -27,6 +29,7 @@ export async function openNacosLink(target: number, sides: { readonly grpc?: boo
   const agent = new Agent({ keepAlive: true });
   let frozen = false;
   let damage: 'none' | 'cut' | 'truncate' = 'none';
+  let before: (() => Promise<void>) | undefined;
   let writes = 0;
 
   const whenThawed = (run: () => void): void => {
@@ -38,9 +41,14 @@ export async function openNacosLink(target: number, sides: { readonly grpc?: boo
     socket.once('close', () => sockets.delete(socket)).on('error', () => {});
   };
 
-  const pass = (asked: IncomingMessage, answer: ServerResponse, body: Buffer): void => {
+  const pass = async (asked: IncomingMessage, answer: ServerResponse, body: Buffer): Promise<void> => {
     const { method, url, headers } = asked;
     const isWrite = method !== 'GET' && url?.includes('/ns/instance') === true;
+    if (isWrite && before !== undefined) {
+      const run = before;
+      before = undefined;
+      await run();
+    }
     const sent = request(
       { host: '127.0.0.1', port: target, method, path: url, headers, agent },
       async (got: IncomingMessage) => {
@@ -71,7 +79,7 @@ export async function openNacosLink(target: number, sides: { readonly grpc?: boo
     } catch {
       return;
     }
-    whenThawed(() => pass(asked, answer, Buffer.concat(chunks)));
+    whenThawed(() => void pass(asked, answer, Buffer.concat(chunks)));
   }).on('connection', track);
 
   const pairs = new Set<{ readonly client: Socket; readonly server: Socket }>();
@@ -114,6 +122,9 @@ export async function openNacosLink(target: number, sides: { readonly grpc?: boo
     },
     truncateNextAnswer() {
       damage = 'truncate';
+    },
+    beforeNextWrite(run) {
+      before = run;
     },
     heal() {
       frozen = false;

@@ -39,6 +39,7 @@ export async function zooKeeperHarness(
   const root = `/${layout.toLowerCase()}/services`;
   const book = layoutBooks[layout];
   const access = { layout, rootPath: root };
+  const recordOf = (cluster: string) => `${root}.roster/${nodeName(cluster)}`;
   return {
     name: `ZooKeeper, layout ${layout}`,
     open: () => openAt(server.address, access),
@@ -52,7 +53,10 @@ export async function zooKeeperHarness(
         .join('\n');
     },
     intruder: intruderOf(raw, root, book),
+    claimOf: async (cluster) => /^owner: (.+)$/m.exec((await raw.get(recordOf(cluster)))?.text ?? '')?.[1],
+    dropClaim: (cluster) => raw.removeTree(recordOf(cluster)),
     async sweep(cluster) {
+      await raw.removeTree(recordOf(cluster));
       const services = await raw.children(root);
       const named = services.filter((service) => service.startsWith(cluster)).map((service) => `${root}/${service}`);
       await Promise.all(named.map((path) => raw.removeTree(path)));

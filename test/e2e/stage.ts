@@ -38,6 +38,8 @@ export interface StageOptions {
   /** Flags of the operator. */
   readonly args?: readonly string[];
   readonly apiServerArgs?: readonly string[];
+  /** That of another stage, as people do it by mistake; absent: one of its own. */
+  readonly clusterName?: string;
 }
 
 /** Call at the top level of a file: everything ends after its last test. */
@@ -48,15 +50,12 @@ export async function openStage({ consul: shared, ...options }: StageOptions = {
 }
 
 /** As {@link openStage}, for tests that have registries of their own. */
-export async function openBareStage({
-  args = [],
-  apiServerArgs = [],
-}: Omit<StageOptions, 'consul'> = {}): Promise<BareStage> {
+export async function openBareStage(options: Omit<StageOptions, 'consul'> = {}): Promise<BareStage> {
+  const { args = [], apiServerArgs = [], clusterName = `e2e-${freshId()}` } = options;
   const ends: (() => unknown)[] = [];
   after(async () => {
     for (const end of ends.toReversed()) await end();
   });
-  const clusterName = `e2e-${freshId()}`;
   const cluster = await openControlPlane({
     // Two families, so that a Service can ask for both.
     apiServerArgs: ['--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112', ...apiServerArgs],

@@ -60,6 +60,11 @@ describe('the conditions of a registry', () => {
         },
       ],
       [
+        'another operator writes there',
+        { link: { state: 'contested', reason: 'OwnedByAnother', message: 'another one writes here', owner: 'other' } },
+        { Ready: 'False OwnedByAnother', Stalled: 'True OwnedByAnother', Reachable: 'True Reachable' },
+      ],
+      [
         'it cannot be configured so',
         { problem, link: { state: 'opening' } },
         { Ready: 'False SecretNotFound', Stalled: 'True SecretNotFound', Reachable: 'Unknown Progressing' },

@@ -16,17 +16,26 @@ function stage(options: { hold?: () => Promise<void>; release?: () => Promise<vo
   const clock = virtualClock();
   const ledger = createLedger();
   const told: string[] = [];
-  const state: { object: Registration | undefined; exists: boolean; open: boolean; up: boolean; guarded: boolean } = {
+  const state: {
+    object: Registration | undefined;
+    exists: boolean;
+    open: boolean;
+    up: boolean;
+    guarded: boolean;
+    leads: boolean;
+  } = {
     object: undefined,
     exists: true,
     open: true,
     up: true,
     guarded: false,
+    leads: true,
   };
   const finalization = createFinalization({
     clock,
     find: () => state.object,
     isHeld: () => state.guarded,
+    leads: () => state.leads,
     registryOf: () => ({
       exists: state.exists,
       worker: state.open
@@ -276,5 +285,22 @@ describe('a deleted registration with deletionPolicy Retain', () => {
     deleted({ deletionPolicy: 'Retain' });
     await look();
     assert.deepEqual(told, ['release']);
+  });
+});
+
+describe('a registration whose registry another replica leads', () => {
+  it('is neither held nor let go here, until this one leads', async () => {
+    const all = stage();
+    all.load();
+    all.state.leads = false;
+    all.exists({}, false);
+    await all.look();
+    all.deleted();
+    await all.look();
+    await all.clock.advance(600_000);
+    assert.deepEqual(all.told, []);
+    all.state.leads = true;
+    await all.look();
+    assert.deepEqual(all.told, ['release']);
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { openRegistryWorker, type RegistryWorkerOptions } from '../../src/operator/registry-worker.ts';
+import { endlessTerms } from '../../src/operator/terms.ts';
 import { RegistryError, type RegistryErrorCode } from '../../src/registries/error.ts';
 import { instance } from '../mirror/objects.ts';
 import { virtualClock } from '../virtual-clock.ts';
@@ -20,7 +21,11 @@ function stage({ watch = true, ...options }: Partial<RegistryWorkerOptions> & { 
     registry,
     clock,
     random: () => 1,
+    terms: endlessTerms(),
+    claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
     auditMs: () => AUDIT_MS,
+    onTerm: () => {},
+    onFenced: () => {},
     reconcile: async () => ({ kind: 'done' }),
     onListed: (owners) => told.push(`listed ${owners ?? 'all'}`),
     onLink: ({ state }) => told.push(state),

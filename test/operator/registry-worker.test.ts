@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { Change } from '../../src/mirror/change.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { openRegistryWorker, type RegistryWorkerOptions } from '../../src/operator/registry-worker.ts';
+import { endlessTerms } from '../../src/operator/terms.ts';
 import type { RunResult } from '../../src/operator/work-queue.ts';
 import { RegistryError, type RegistryErrorCode } from '../../src/registries/error.ts';
 import type { ChangeResult } from '../../src/registries/registry.ts';
@@ -27,7 +28,11 @@ function stage(options: Partial<RegistryWorkerOptions> = {}) {
     registry,
     clock,
     random: () => 1,
+    terms: endlessTerms(),
+    claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
     auditMs: () => 1_000_000,
+    onTerm: () => {},
+    onFenced: (_, disputed) => told.push(disputed ? 'disputed' : 'fenced'),
     async reconcile(owner) {
       runs.push(owner);
       return DONE;

@@ -1,16 +1,18 @@
 import type { Change } from '../../src/mirror/change.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { RegistryError } from '../../src/registries/error.ts';
-import type { ChangeResult, Scope, ServiceRegistry } from '../../src/registries/registry.ts';
+import type { ChangeResult, Claim, Scope, ServiceRegistry } from '../../src/registries/registry.ts';
 import { noClaim, noKeyValue, noWatch } from '../../src/registries/unclaimed.ts';
 
-type Scripted = 'check' | 'list' | 'apply';
+type Scripted = 'check' | 'list' | 'apply' | 'claim';
 
 /** A call that waits for the test to say how it ends. */
 export interface Call {
   readonly operation: Scripted;
   readonly at: number;
   readonly changes: readonly Change[];
+  /** Of a `claim`. */
+  readonly claim?: Claim;
   /** `check`: a version. `list`: instances. `apply`: results; without any, all are taken. */
   answer(value?: readonly Instance[] | readonly ChangeResult[]): Promise<void>;
   fail(error: unknown): Promise<void>;
@@ -39,19 +41,26 @@ export interface ScriptedRegistry extends ServiceRegistry {
 /** Nothing happens in it but what the test says. */
 export function scriptedRegistry(
   clock: { now(): number; advance(ms: number): Promise<void> },
-  { watch: watched = false } = {},
+  { watch: watched = false, claim: claimed = false } = {},
 ): ScriptedRegistry {
   const watches: ScriptedWatch[] = [];
   const calls: Call[] = [];
   const ended = new Set<Call>();
   let closed = false;
 
-  function call<T>(operation: Scripted, signal: AbortSignal, changes: readonly Change[], usual: () => T): Promise<T> {
+  function call<T>(
+    operation: Scripted,
+    signal: AbortSignal,
+    changes: readonly Change[],
+    usual: () => T,
+    claim?: Claim,
+  ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const one: Call = {
       operation,
       at: clock.now(),
       changes,
+      ...(claim !== undefined && { claim }),
       async answer(value) {
         ended.add(one);
         resolve((value as T | undefined) ?? usual());
@@ -88,7 +97,8 @@ export function scriptedRegistry(
     normalise: (instance) => ({ ok: true, instance }),
     apply: (changes, signal) => call('apply', signal, changes, () => changes.map((): ChangeResult => ({ ok: true }))),
     list: (_, signal) => call('list', signal, [], (): readonly Instance[] => []),
-    claim: noClaim('it'),
+    claim: (claim, signal) =>
+      claimed ? call('claim', signal, [], () => undefined, claim) : noClaim('it')(claim, signal),
     check: (signal) => call('check', signal, [], () => ({ version: '1' })),
     discover: async () => [],
     watches,

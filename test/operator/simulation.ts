@@ -40,6 +40,7 @@ import { createReconciler } from '../../src/operator/reconciler.ts';
 import { createRegistrySet } from '../../src/operator/registry-set.ts';
 import { openRegistryWorker, type RegistryWorker } from '../../src/operator/registry-worker.ts';
 import { createStatuses } from '../../src/operator/statuses.ts';
+import { endlessTerms } from '../../src/operator/terms.ts';
 import { createTriggers } from '../../src/operator/triggers.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { type MemoryRegistry, openMemory } from '../../src/registries/memory.ts';
@@ -389,6 +390,7 @@ export async function startProcess(options: ProcessOptions) {
     surroundings,
     registries,
     outcomes,
+    leads: () => true,
     isCatchingUp: (id) => reconciler.isCatchingUp(id),
     guards,
     unreadable: { status: () => undefined },
@@ -398,6 +400,7 @@ export async function startProcess(options: ProcessOptions) {
     clock,
     find: (id) => findRegistration(caches, id).object,
     isHeld: (registration) => guards.held(referencedRegistry(registration), registrationId(registration)).size > 0,
+    leads: () => true,
     registryOf: (id) => ({ exists: findRegistry(caches, id) !== undefined, worker: registries.get(id)?.worker }),
     async hold(registration) {
       const object = cluster.registrations.get(registrationId(registration));
@@ -490,7 +493,11 @@ export async function startProcess(options: ProcessOptions) {
       registry,
       clock,
       random: random.next,
+      terms: endlessTerms(),
+      claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
       auditMs: () => 60_000,
+      onTerm: () => reconciler.startOver(id),
+      onFenced: () => {},
       reconcile: (owner) => reconciler.reconcile(worker, owner),
       onListed(owners) {
         if (owners === undefined) reconciler.lookAtAll(worker);

@@ -51,6 +51,7 @@ interface Given {
   readonly held?: ReadonlyMap<string, number>;
   readonly resuming?: boolean;
   readonly released?: string;
+  readonly leads?: boolean;
 }
 
 function stage({
@@ -64,6 +65,7 @@ function stage({
   held = new Map(),
   resuming = false,
   released,
+  leads = true,
 }: Given) {
   const { caches, writers } = createCaches();
   writers.namespaces.put(namespace('shop'));
@@ -85,6 +87,7 @@ function stage({
     surroundings: { cluster: CLUSTER, caches, reservedNamespaces: new Set(), isUnreadable: () => false },
     registries: { get: () => ({ object: clusterRegistry(), ...(open ? { worker } : {}), ...slot }) },
     outcomes,
+    leads: () => leads,
     isCatchingUp: () => catchingUp,
     guards: { held: () => held, isResuming: () => resuming, handledBy: () => released },
     unreadable: { status: () => undefined },
@@ -206,6 +209,13 @@ describe('the status that a registration should have', () => {
   });
 });
 
+describe('a replica that does not lead the registry', () => {
+  it('tells nothing of it and of its registrations', () => {
+    const { statuses } = stage({ outcome: outcome(), standing: [instance('10.0.0.1')], leads: false });
+    assert.deepEqual([statuses.desired(SELF), statuses.desired(REGISTRY)], [undefined, undefined]);
+  });
+});
+
 describe('the Services of a registration', () => {
   it('are what it covers, after precedence', () => {
     const of = clusterRegistration();
@@ -248,6 +258,26 @@ describe('the status that a registry should have', () => {
   it('needs a person when it is where it may not be', () => {
     const given = ready({ link: { state: 'down', error: new RegistryError('not-allowed', 'no') } });
     assert.deepEqual([given?.status, given?.reason], ['False', 'AddressNotAllowed']);
+  });
+
+  it('needs a person when another operator writes there, names it, and forgets it when that is over', () => {
+    const context = { owner: 'other/roster-system' };
+    const link: Link = {
+      state: 'down',
+      error: new RegistryError('owned', 'another operator writes here', { context }),
+    };
+    const owned = status({ link });
+    const said = owned?.conditions?.map(({ type, status, reason }) => `${type} ${status} ${reason}`);
+    assert.deepEqual(said, ['Reachable True Reachable', 'Ready False OwnedByAnother', 'Stalled True OwnedByAnother']);
+    assert.equal(owned?.otherOwner, 'other/roster-system');
+    assert.equal(status({})?.otherOwner, undefined);
+    assert.equal(told({ link })['Synced'], 'Unknown RegistryUnreachable');
+  });
+
+  it('needs a person when another process of the same operator takes the registry again and again', () => {
+    const given = ready({ link: { state: 'down', error: new RegistryError('fenced', 'gone') } });
+    assert.deepEqual([given?.status, given?.reason], ['False', 'Fenced']);
+    assert.match(given?.message ?? '', /--leader-elect=true/);
   });
 
   it('needs nobody while it merely does not answer', () => {

@@ -34,7 +34,7 @@ function stage(options: Partial<WriterOptions> & { batchSize?: number } = {}) {
   const sizes: number[] = [];
   const writer = createWriter({
     clock,
-    signal: new AbortController().signal,
+    permit: () => new AbortController().signal,
     registry: {
       capabilities: { batchSize, leased: false, watch: false, kv: false, fenced: false },
       apply(given) {

@@ -30,6 +30,7 @@ interface FakeHttp extends NacosHttp {
 /** Notes what is asked of it. */
 export function fakeHttp(over: Partial<NacosHttp> = {}): FakeHttp {
   const calls: string[] = [];
+  const records = new Map<string, Readonly<Record<string, string>>>();
   return {
     calls,
     version: async () => '2.2.4',
@@ -41,6 +42,13 @@ export function fakeHttp(over: Partial<NacosHttp> = {}): FakeHttp {
     protectService: async (service) => void calls.push(`protect ${service}`),
     putPersistent: async (service, { ip, port }) => void calls.push(`put ${service} ${ip}:${port}`),
     removePersistent: async (service, { ip, port }) => void calls.push(`remove ${service} ${ip}:${port}`),
+    records: {
+      read: async (operation, name) => {
+        calls.push(`${operation} reads ${name}`);
+        return records.get(name);
+      },
+      write: async (name, record) => void records.set(name, record),
+    },
     close: () => {},
     ...over,
   };

@@ -6,7 +6,7 @@ import { ConnectionLost } from '../../src/registries/zookeeper/loss.ts';
 import type { Operation } from '../../src/registries/zookeeper/requests.ts';
 import type { TreeEvent } from '../../src/registries/zookeeper/wire.ts';
 
-const operation = (kind: TreeEvent['kind'], path: string): Operation =>
+const operation = (kind: TreeEvent['kind'], path: string): Extract<Operation, { kind: TreeEvent['kind'] }> =>
   kind === 'create'
     ? { kind, path, data: Buffer.alloc(0), acl: [] }
     : { kind, path, data: Buffer.alloc(0), version: 0 };

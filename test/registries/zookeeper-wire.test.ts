@@ -88,6 +88,7 @@ it('what an operation is counted as is never less than what it takes on the wire
         .record({ path: text, content: text })
         .map(({ path, content }): Operation => ({ kind: 'set', path, data: Buffer.from(content), version: 0 })),
       text.map((path): Operation => ({ kind: 'remove', path, version: 0 })),
+      text.map((path): Operation => ({ kind: 'check', path, version: -1 })),
     ),
     { minLength: 1, maxLength: 30 },
   );

@@ -55,6 +55,7 @@ export function openPureWorld(spec: RegistrySpec, rules: Rules): World {
     surroundings,
     registries: { get: (id) => slots.get(id) },
     outcomes,
+    leads: () => true,
     isCatchingUp: () => false,
     guards,
     unreadable: { status: () => undefined },

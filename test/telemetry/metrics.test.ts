@@ -36,6 +36,7 @@ const NAMES: readonly (readonly [name: string, type: string])[] = [
   ['roster_propagation_seconds', 'histogram'],
   ['roster_instances', 'gauge'],
   ['roster_registry_up', 'gauge'],
+  ['leader_election_master_status', 'gauge'],
   ['roster_status_writes_total', 'counter'],
   ['roster_reflector_lists_total', 'counter'],
   ['roster_reflector_watch_restarts_total', 'counter'],
@@ -102,9 +103,24 @@ test('a queue is read at the scrape, with both labels of controller-runtime', as
   assert.ok(!(await lines(metrics)).some((line) => line.startsWith('workqueue_depth{')));
 });
 
+test('of a registry that another replica leads nothing is said but that', async () => {
+  const metrics = fresh();
+  metrics.trackRegistry('consul', () => ({ leading: false, up: false, desired: 0, registered: 0, held: 0, owned: 0 }));
+  metrics.trackLeases(() => [
+    { lease: 'roster-prod', registry: '', leading: true },
+    { lease: 'roster-prod-1a2b3c4d', registry: 'consul', leading: false },
+  ]);
+  await expectLines(metrics, [
+    'leader_election_master_status{name="roster-prod",registry=""} 1',
+    'leader_election_master_status{name="roster-prod-1a2b3c4d",registry="consul"} 0',
+  ]);
+  assert.ok(!(await lines(metrics)).some((line) => /^roster_(registry_up|instances)\{/.test(line)));
+});
+
 test('a registry is read at the scrape and leaves nothing behind when it goes', async () => {
   const metrics = fresh();
   const untrack = metrics.trackRegistry('shop/own', () => ({
+    leading: true,
     up: false,
     desired: 3,
     registered: 2,

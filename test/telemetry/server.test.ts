@@ -74,6 +74,15 @@ test('/registries/<name> lists the instances sorted by service and id', async (t
   assert.deepEqual(await answer.json(), { instances: [held[2], held[1], held[0]] });
 });
 
+test('/registries/<name> of a replica that does not lead says who does, and is no empty list', async (t) => {
+  for (const leader of ['roster-1_abc', undefined]) {
+    const get = await serve(t, { registrySnapshot: () => ({ leader }) });
+    const answer = await get('/registries/demo');
+    assert.equal(answer.status, 503);
+    assert.match(await answer.text(), leader === undefined ? /not elected yet/ : /ask roster-1_abc"/);
+  }
+});
+
 test('a Registry of a namespace is found as namespace/name', async (t) => {
   const get = await serve(t, { registrySnapshot: (name) => (name === 'shop/own' ? [] : undefined) });
   assert.deepEqual(await (await get('/registries/shop/own')).json(), { instances: [] });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { assertClaim, fencedOff, mayReplace, ownedByAnother } from '../claim.ts';
+import { assertClaim, fencedOff, mayReplace, ownedByAnother, recordNameOf } from '../claim.ts';
 import { RegistryError } from '../error.ts';
 import type { Claim } from '../registry.ts';
 import type { ConsulClient } from './client.ts';
@@ -43,7 +43,7 @@ export function createClaims(client: ConsulClient, tenant: Tenant): Claims {
   async function put(claim: Claim, index: number | undefined, signal: AbortSignal): Promise<Guard | undefined> {
     const { cluster, owner } = claim;
     const { Partition } = tenant;
-    const node = { Node: claimNodeName(cluster), ...(Partition === undefined ? {} : { Partition }) };
+    const node = { Node: claimNodeName(recordNameOf(claim)), ...(Partition === undefined ? {} : { Partition }) };
     const check = { Node: node.Node, CheckID: randomUUID(), ...tenant };
     const meta = { ...MANAGED_BY_US, [CLAIM]: cluster, [CLAIMED_BY]: owner };
     const operations = [
@@ -61,12 +61,13 @@ export function createClaims(client: ConsulClient, tenant: Tenant): Claims {
       client.assertUsable('claim', signal);
       assertClaim(claim);
       const { cluster } = claim;
+      const record = recordNameOf(claim);
       let before: number | undefined | 'unread' = 'unread';
       for (;;) {
-        const standing = await readRecord(client, cluster, signal);
+        const standing = await readRecord(client, record, signal);
         if (standing !== undefined && !mayReplace(claim, standing.owner)) throw ownedByAnother(claim, standing.owner);
         // Refused, though nobody else has claimed it in between.
-        if (before === standing?.index) throw refused(cluster);
+        if (before === standing?.index) throw refused(record);
         before = standing?.index;
         const guard = await put(claim, before, signal);
         if (guard !== undefined) return void held.set(cluster, guard);
@@ -92,18 +93,14 @@ interface ClaimRecord {
   readonly index: number;
 }
 
-async function readRecord(
-  client: ConsulClient,
-  cluster: string,
-  signal: AbortSignal,
-): Promise<ClaimRecord | undefined> {
+async function readRecord(client: ConsulClient, record: string, signal: AbortSignal): Promise<ClaimRecord | undefined> {
   const found = await client.call(
     {
       operation: 'claim',
       writes: false,
       complete: true,
       send: (consul, options) =>
-        consul.catalog.node.services({ node: claimNodeName(cluster), ...CONSISTENT, ...options }),
+        consul.catalog.node.services({ node: claimNodeName(record), ...CONSISTENT, ...options }),
       read: readNodeRecord,
     },
     signal,
@@ -112,8 +109,8 @@ async function readRecord(
   return found === undefined ? undefined : { owner: found.Meta[CLAIMED_BY] ?? 'unknown', index: found.ModifyIndex };
 }
 
-const refused = (cluster: string): RegistryError =>
+const refused = (record: string): RegistryError =>
   new RegistryError(
     'forbidden',
-    `claim: Consul does not allow the token to write ${claimNodeName(cluster)}; it needs ${NEEDS}`,
+    `claim: Consul does not allow the token to write ${claimNodeName(record)}; it needs ${NEEDS}`,
   );

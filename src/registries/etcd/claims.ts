@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ITxnResponse } from 'etcd3';
-import { assertClaim, fencedOff, mayReplace, ownedByAnother } from '../claim.ts';
+import { assertClaim, fencedOff, mayReplace, ownedByAnother, recordNameOf } from '../claim.ts';
 import type { Claim } from '../registry.ts';
 import type { EtcdClient } from './client.ts';
 import { claimKey } from './keys.ts';
@@ -30,7 +30,7 @@ export function createClaims(client: EtcdClient, prefix: string): Claims {
       client.assertUsable('claim', signal);
       assertClaim(claim);
       const { cluster, owner } = claim;
-      const guard: Guard = { cluster, key: claimKey(prefix, cluster), value: `${owner} ${newTerm()}` };
+      const guard: Guard = { cluster, key: claimKey(prefix, recordNameOf(claim)), value: `${owner} ${newTerm()}` };
       let [standing] = (await readKeys(client, 'claim', [guard.key], signal)).map(({ value }) => value);
       for (;;) {
         if (standing !== undefined && !mayReplace(claim, ownerIn(standing)))

@@ -40,6 +40,9 @@ export function readServicePage(data: unknown): Page {
 /** The names of a service's Nacos clusters, of 3.x. */
 export const readClusters = (data: unknown): readonly string[] => Object.keys(fields(fields(data)['clusterMap'] ?? {}));
 
+export const readMetadata = ({ metadata }: Fields): NacosHost['metadata'] =>
+  Object.fromEntries(Object.entries(fields(metadata ?? {})).map(([key, one]) => [key, String(one ?? '')]));
+
 export const readHosts = (data: unknown): readonly NacosHost[] => list(data ?? []).map(host);
 
 function host(value: unknown): NacosHost {
@@ -52,7 +55,7 @@ function host(value: unknown): NacosHost {
     enabled: enabled !== false,
     ephemeral: ephemeral === true,
     clusterName: text(clusterName ?? 'DEFAULT'),
-    metadata: Object.fromEntries(Object.entries(fields(metadata ?? {})).map(([key, one]) => [key, String(one ?? '')])),
+    metadata: readMetadata({ metadata }),
   };
 }
 

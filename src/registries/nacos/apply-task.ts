@@ -2,6 +2,7 @@ import type { Change } from '../../mirror/change.ts';
 import { RegistryError } from '../error.ts';
 import type { ChangeResult } from '../registry.ts';
 import type { Leftover } from './apply-decide.ts';
+import type { Claims } from './claims.ts';
 import type { Leases } from './leases.ts';
 import type { Naming } from './naming.ts';
 import type { Way } from './protocol.ts';
@@ -11,6 +12,7 @@ export interface Writing {
   readonly way: Way;
   readonly leases: Leases | undefined;
   readonly recent: Recent;
+  readonly claims: Claims;
   /** Services that we created and that have no protectThreshold yet. */
   readonly unprotected: Set<string>;
   /** Nacos cluster of what is written. */
@@ -34,7 +36,7 @@ export interface Hands {
   readonly naming: Naming;
   readonly writing: Writing;
   readonly signal: AbortSignal;
-  /** Runs requests, so many at a time, and none any more after one has told that the server is of no use. */
+  /** Runs requests, so many at a time, and none any more after one has told that the server is of no use, or the claim is over. */
   run<T>(request: () => Promise<T>): Promise<T>;
 }
 

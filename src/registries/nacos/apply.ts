@@ -7,6 +7,7 @@ import { type Decision, decide, type Leftover, shared } from './apply-decide.ts'
 import { applyLeased } from './apply-leased.ts';
 import { applyPersistent } from './apply-persistent.ts';
 import { failed, type Hands, type Item, settle, type Writing } from './apply-task.ts';
+import type { Held } from './claims.ts';
 import { hostOf, placeOfInstance } from './entry.ts';
 import type { Naming } from './naming.ts';
 import { inParallel } from './parallel.ts';
@@ -22,24 +23,28 @@ const READ_WIDTH = 32;
 
 /** Reads each service that is to be changed, decides, and writes: leased entries as the list of their service, persistent ones one by one. */
 export function createApply(writing: Writing): Apply {
-  const { way, recent, clusterName } = writing;
+  const { way, recent, claims, clusterName } = writing;
   const asHost = (instance: Instance) => hostOf(instance, clusterName);
 
-  async function work(items: readonly Item[], signal: AbortSignal): Promise<void> {
+  async function work(items: readonly Item[], held: Held | undefined, signal: AbortSignal): Promise<void> {
     const naming = await way.naming(signal);
-    const infos = await readAll(naming, items, signal);
+    const stands = () => claims.assertStands(held, signal);
+    const [standing, reading] = await Promise.allSettled([stands(), readAll(naming, items, signal)]);
+    if (standing.status === 'rejected') throw standing.reason;
+    if (reading.status === 'rejected') throw reading.reason;
+    const infos = reading.value;
     const hosts = (service: string) => overlaid(infos.get(service) ?? NOTHING, recent.of(service));
     const groups = new Map<string, [Item, readonly Leftover[]][]>();
-    const claims = new Map<string, string>();
+    const taken = new Map<string, string>();
     for (const item of items) {
-      const decision = decideBeside(claims, item.change, decide(item.change, hosts, asHost));
+      const decision = decideBeside(taken, item.change, decide(item.change, hosts, asHost));
       if (decision.kind === 'refuse') settle(item, decision.error);
       else {
         const { service } = item.change.instance;
         groups.set(service, [...(groups.get(service) ?? []), [item, decision.remove]]);
       }
     }
-    const hands: Hands = { naming, writing, signal, run: bounded(WIDTH) };
+    const hands: Hands = { naming, writing, signal, run: bounded(WIDTH, stands) };
     const tasks = [...groups].flatMap(([service, pairs]) => {
       const empty = hosts(service).length === 0;
       const leased = pairs.filter(([{ change }]) => change.instance.liveness !== 'persistent');
@@ -59,12 +64,17 @@ export function createApply(writing: Writing): Apply {
       if (broken !== undefined) settle(item, new RegistryError('invalid', broken));
       return item;
     });
-    const open = items.filter(isOpen);
-    try {
-      if (open.length > 0) await work(open, signal);
-    } catch (cause) {
-      const error = RegistryError.from(cause, 'apply');
-      for (const item of open.filter(isOpen)) settle(item, error);
+    const clusters = Map.groupBy(items, ({ change }) => change.instance.marks.cluster);
+    // As claimed now: a claim that comes meanwhile was made to read again first.
+    const parts = [...clusters].map(([cluster, some]) => ({ some, held: claims.heldFor(cluster) }));
+    for (const { some, held } of parts) {
+      const open = some.filter(isOpen);
+      try {
+        if (open.length > 0) await work(open, held, signal);
+      } catch (cause) {
+        const error = RegistryError.from(cause, 'apply');
+        for (const item of open.filter(isOpen)) settle(item, error);
+      }
     }
     if (signal.aborted) {
       // Something may have been written by now, whichever request it was that was cut short.
@@ -95,12 +105,12 @@ async function readAll(
 }
 
 /** Of two that are wanted in one place, the first gets it. */
-function decideBeside(claims: Map<string, string>, { action, instance }: Change, decision: Decision): Decision {
+function decideBeside(taken: Map<string, string>, { action, instance }: Change, decision: Decision): Decision {
   if (action === 'deregister' || decision.kind === 'refuse') return decision;
   const place = `${placeOfInstance(instance)} ${instance.service}`;
-  const other = claims.get(place);
+  const other = taken.get(place);
   if (other !== undefined && other !== instance.id) return { kind: 'refuse', error: shared(instance) };
-  claims.set(place, instance.id);
+  taken.set(place, instance.id);
   return decision;
 }
 
@@ -108,9 +118,10 @@ const isOpen = ({ result }: Item): boolean => result === undefined;
 
 /** Not the request is at fault, so further ones would fare no better. */
 const endsAll = ({ code }: RegistryError): boolean =>
-  meansUnreachable(code) || code === 'aborted' || code === 'unauthorized' || code === 'rate-limited';
+  meansUnreachable(code) || ['aborted', 'unauthorized', 'rate-limited', 'fenced'].includes(code);
 
-function bounded(width: number): Hands['run'] {
+/** `stands` is asked before each: a batch may take long, or a process stand still in the middle of it. */
+function bounded(width: number, stands: () => Promise<void>): Hands['run'] {
   const waiting: (() => void)[] = [];
   let running = 0;
   let end: RegistryError | undefined;
@@ -120,6 +131,7 @@ function bounded(width: number): Hands['run'] {
     try {
       // What was not sent was not written.
       if (end !== undefined) throw failed(end, 'nothing');
+      await stands();
       return await request();
     } catch (cause) {
       const error = RegistryError.from(cause, 'apply');

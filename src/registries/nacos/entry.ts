@@ -30,6 +30,8 @@ export const placeOfInstance = ({ address, port }: Instance): string => placeOf(
 export const isOurs = ({ metadata }: NacosHost, cluster: string): boolean =>
   metadata[MANAGED_BY] === OURS && metadata[CLUSTER] === cluster;
 
+export const clusterOf = ({ metadata }: NacosHost): string => metadata[CLUSTER] ?? '';
+
 export const idOf = ({ metadata }: NacosHost): string | undefined =>
   metadata[MANAGED_BY] === OURS ? metadata[ID] : undefined;
 

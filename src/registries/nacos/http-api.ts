@@ -17,7 +17,16 @@ export interface HttpApi {
   protect(service: string, signal: AbortSignal): Promise<void>;
   put(service: string, host: NacosHost, signal: AbortSignal): Promise<void>;
   remove(service: string, host: NacosHost, signal: AbortSignal): Promise<void>;
+  /** Of the persistent entry there, switched off or not; undefined where there is none. */
+  metadataAt(
+    operation: string,
+    service: string,
+    place: Place,
+    signal: AbortSignal,
+  ): Promise<NacosHost['metadata'] | undefined>;
 }
+
+export type Place = Pick<NacosHost, 'ip' | 'port' | 'clusterName'>;
 
 /**
  * One call with the token of the account. `read` throws for an answer that is not Nacos', and gives undefined for a failure, which is then thrown
@@ -33,6 +42,8 @@ type Taken<T> = { readonly value: T } | undefined;
 
 export interface ApiOptions {
   readonly ask: Ask;
+  /** What its writes belong to. */
+  readonly operation: string;
   readonly namespace: string;
   readonly group: string;
   readonly cluster: string;
@@ -43,7 +54,7 @@ export const PAGE = 1_000;
 
 export const UNCHECKED = { checkPort: '80', useInstancePort4Check: 'true', healthChecker: '{"type":"NONE"}' };
 
-export const placeParams = ({ ip, port, clusterName }: NacosHost) => ({
+export const placeParams = ({ ip, port, clusterName }: Place) => ({
   ip,
   port: String(port),
   clusterName,
@@ -54,7 +65,7 @@ export const entryParams = (host: NacosHost) => ({
   ...placeParams(host),
   weight: String(host.weight),
   healthy: String(host.healthy),
-  enabled: 'true',
+  enabled: String(host.enabled),
   metadata: JSON.stringify(host.metadata),
 });
 

@@ -1,4 +1,4 @@
-import { type Fields, parseFields, readPage, readServiceInfo } from './answer.ts';
+import { type Fields, parseFields, readMetadata, readPage, readServiceInfo } from './answer.ts';
 import {
   type ApiOptions,
   entryParams,
@@ -12,7 +12,7 @@ import type { HttpCall } from './http-wire.ts';
 import { allPages } from './pages.ts';
 
 /** Of Nacos 2.x, whose paths say v1. */
-export function apiOf2({ ask, namespace, group, cluster, protectThreshold }: ApiOptions): HttpApi {
+export function apiOf2({ ask, operation: writing, namespace, group, cluster, protectThreshold }: ApiOptions): HttpApi {
   const space = { namespaceId: namespace, groupName: group };
 
   const get = <T>(
@@ -27,7 +27,7 @@ export function apiOf2({ ask, namespace, group, cluster, protectThreshold }: Api
     );
 
   const write = (call: Pick<HttpCall, 'method' | 'path' | 'params'>, signal: AbortSignal): Promise<void> =>
-    ask({ operation: 'apply', writes: true, ...call }, isOk, signal);
+    ask({ operation: writing, writes: true, ...call }, isOk, signal);
 
   const page = (operation: string, signal: AbortSignal) => (pageNo: number, pageSize: number) => {
     const params = { ...space, pageNo: String(pageNo), pageSize: String(pageSize) };
@@ -46,7 +46,7 @@ export function apiOf2({ ask, namespace, group, cluster, protectThreshold }: Api
     create: (service, signal) =>
       ask(
         {
-          operation: 'apply',
+          operation: writing,
           writes: true,
           method: 'POST',
           path: '/v1/ns/service',
@@ -79,10 +79,24 @@ export function apiOf2({ ask, namespace, group, cluster, protectThreshold }: Api
         { method: 'DELETE', path: INSTANCE, params: { ...space, serviceName: service, ...placeParams(host) } },
         signal,
       ),
+    metadataAt: (operation, service, place, signal) => {
+      const params = { ...space, serviceName: service, ...placeParams(place), cluster: place.clusterName };
+      return ask(
+        { operation, writes: false, method: 'GET', path: INSTANCE, params },
+        (status, body) => {
+          if (status >= 400 && IS_MISSING.test(body)) return { value: undefined };
+          return status === 200 ? { value: readMetadata(parseFields(body)) } : undefined;
+        },
+        signal,
+      );
+    },
   };
 }
 
 const INSTANCE = '/v1/ns/instance';
+
+/** `no ips found for cluster …`, `no matched ip found!`, `service not found`: a path that is missing is told by something else. */
+const IS_MISSING = /\bno (ips|matched ip) found|\bservice\b.* not found/;
 
 function isOk(status: number, body: string): { readonly value: undefined } | undefined {
   if (status !== 200) return undefined;

@@ -1,4 +1,5 @@
 import { type Fields, parseFields, readClusters, readHosts, readServicePage } from './answer.ts';
+import type { NacosHost } from './host.ts';
 import {
   type ApiOptions,
   entryParams,
@@ -12,7 +13,7 @@ import type { HttpCall } from './http-wire.ts';
 import { allPages } from './pages.ts';
 
 /** Of Nacos 3.x: what clients may do, and for the rest what administrators may. */
-export function apiOf3({ ask, namespace, group, cluster, protectThreshold }: ApiOptions): HttpApi {
+export function apiOf3({ ask, operation: writing, namespace, group, cluster, protectThreshold }: ApiOptions): HttpApi {
   const space = { namespaceId: namespace, groupName: group };
 
   const get = <T>(
@@ -30,7 +31,7 @@ export function apiOf3({ ask, namespace, group, cluster, protectThreshold }: Api
     );
 
   const write = (call: Pick<HttpCall, 'method' | 'path' | 'params'>, signal: AbortSignal): Promise<void> =>
-    ask({ operation: 'apply', writes: true, ...call }, isDone, signal);
+    ask({ operation: writing, writes: true, ...call }, isDone, signal);
 
   const page = (operation: string, signal: AbortSignal) => async (pageNo: number, pageSize: number) => {
     // The group is a pattern there: others' services come too.
@@ -44,6 +45,18 @@ export function apiOf3({ ask, namespace, group, cluster, protectThreshold }: Api
     return found ?? { names: [], count: 0 };
   };
 
+  /** Those that are switched off too. */
+  async function hostsOf(operation: string, service: string, signal: AbortSignal): Promise<readonly NacosHost[]> {
+    const params = { ...space, serviceName: service };
+    const clusters = await get({ operation, path: SERVICE, params }, readClusters, signal);
+    const hosts: NacosHost[] = [];
+    for (const clusterName of clusters ?? []) {
+      const call = { operation, path: '/v3/admin/ns/instance/list', params: { ...params, clusterName } };
+      hosts.push(...((await get(call, readHosts, signal)) ?? []));
+    }
+    return hosts;
+  }
+
   return {
     async names(operation, signal) {
       const all = await allPages(page(operation, signal), PAGE);
@@ -51,20 +64,14 @@ export function apiOf3({ ask, namespace, group, cluster, protectThreshold }: Api
     },
     probe: async (operation, signal) => void (await page(operation, signal)(1, 1)),
     async read(operation, service, signal) {
-      const params = { ...space, serviceName: service };
-      const clusters = await get({ operation, path: SERVICE, params }, readClusters, signal);
-      const hosts = [];
-      for (const clusterName of clusters ?? []) {
-        const call = { operation, path: '/v3/admin/ns/instance/list', params: { ...params, clusterName } };
-        hosts.push(...((await get(call, readHosts, signal)) ?? []));
-      }
+      const hosts = await hostsOf(operation, service, signal);
       // Consumers do not get the others, and a threshold changes nothing in what administrators see.
       return { hosts: hosts.filter(({ enabled }) => enabled), shielded: false };
     },
     create: (service, signal) =>
       ask(
         {
-          operation: 'apply',
+          operation: writing,
           writes: true,
           method: 'POST',
           path: SERVICE,
@@ -91,6 +98,10 @@ export function apiOf3({ ask, namespace, group, cluster, protectThreshold }: Api
         { method: 'DELETE', path: INSTANCE, params: { ...space, serviceName: service, ...placeParams(host) } },
         signal,
       ),
+    async metadataAt(operation, service, { ip, port }, signal) {
+      const hosts = await hostsOf(operation, service, signal);
+      return hosts.find((host) => host.ip === ip && host.port === port)?.metadata;
+    },
   };
 }
 

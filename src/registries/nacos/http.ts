@@ -5,6 +5,7 @@ import type { NacosHost } from './host.ts';
 import type { ApiOptions, Ask, HttpApi } from './http-api.ts';
 import { notNacos, ofAnswer } from './http-failure.ts';
 import { createLogin } from './http-login.ts';
+import { createRecords, RECORDS_CLUSTER, RECORDS_GROUP, type Records } from './http-records.ts';
 import { apiOf2 } from './http-v2.ts';
 import { apiOf3 } from './http-v3.ts';
 import { createVersion, hasVersion3 } from './http-version.ts';
@@ -46,6 +47,8 @@ export interface NacosHttp {
   putPersistent(service: string, host: NacosHost, signal: AbortSignal): Promise<void>;
   /** Succeeds when it is gone already. */
   removePersistent(service: string, host: NacosHost, signal: AbortSignal): Promise<void>;
+  /** Of the namespace. */
+  readonly records: Records;
   close(): void;
 }
 
@@ -79,13 +82,18 @@ export function openNacosHttp(settings: NacosSettings, clock: Clock = systemCloc
 
   const options: ApiOptions = {
     ask,
+    operation: 'apply',
     namespace: namespace === '' ? 'public' : namespace,
     group,
     cluster,
     protectThreshold,
   };
-  const [api2, api3] = [apiOf2(options), apiOf3(options)];
-  const api = async (signal: AbortSignal): Promise<HttpApi> => (hasVersion3(await version(signal)) ? api3 : api2);
+  const apiFor = (given: ApiOptions) => {
+    const [api2, api3] = [apiOf2(given), apiOf3(given)];
+    return async (signal: AbortSignal): Promise<HttpApi> => (hasVersion3(await version(signal)) ? api3 : api2);
+  };
+  const api = apiFor(options);
+  const records = { operation: 'claim', group: RECORDS_GROUP, cluster: RECORDS_CLUSTER, protectThreshold: 0 };
 
   return {
     version,
@@ -103,6 +111,7 @@ export function openNacosHttp(settings: NacosSettings, clock: Clock = systemCloc
     },
     putPersistent: async (service, host, signal) => (await api(signal)).put(service, host, signal),
     removePersistent: async (service, host, signal) => (await api(signal)).remove(service, host, signal),
+    records: createRecords(apiFor({ ...options, ...records })),
     close() {
       closing.abort(new RegistryError('closed', 'the Nacos registry was closed'));
       wire.close();

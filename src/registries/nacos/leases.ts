@@ -1,5 +1,6 @@
 import { type Clock, pause } from '../../clock.ts';
 import { RegistryError } from '../error.ts';
+import { clusterOf } from './entry.ts';
 import { type Line, type LineOptions, openLine, type Request } from './grpc-line.ts';
 import { publishList, type Space, withdrawList } from './grpc-requests.ts';
 import type { NacosHost } from './host.ts';
@@ -23,6 +24,8 @@ export interface Leases {
 export interface LeasesOptions extends Pick<LineOptions, 'servers' | 'access' | 'token'> {
   readonly space: Space;
   readonly clock: Clock;
+  /** True when the cluster is somebody else's to write for by now. */
+  fencedOff(cluster: string, signal: AbortSignal): Promise<boolean>;
 }
 
 interface Shard {
@@ -43,7 +46,7 @@ const NOTHING: List = new Map();
 /** The server takes 10 MiB in one message. */
 const MESSAGE_BYTES = 10 * 1_024 * 1_024 - 64 * 1_024;
 
-export function openLeases({ space, clock, ...way }: LeasesOptions): Leases {
+export function openLeases({ space, clock, fencedOff, ...way }: LeasesOptions): Leases {
   const closing = new AbortController();
   const shards: Shard[] = [];
   const shardOf = new Map<string, Shard>();
@@ -53,7 +56,10 @@ export function openLeases({ space, clock, ...way }: LeasesOptions): Leases {
     const lists = new Map<string, List>();
     const line = openLine({
       ...way,
-      onOpen: (request, signal) => republish(lists, request, signal),
+      onOpen: async (request, signal) => {
+        await abandon(lists, signal);
+        await republish(lists, request, signal);
+      },
       onLost: () => void revive(shard),
     });
     const shard: Shard = { line, lists, services: new Set() };
@@ -75,6 +81,19 @@ export function openLeases({ space, clock, ...way }: LeasesOptions): Leases {
     shard.services.delete(service);
     shardOf.delete(service);
   };
+
+  /** A process that stood still for long must not bring back what others have decided about since. */
+  async function abandon(lists: Map<string, List>, signal: AbortSignal): Promise<void> {
+    const clusters = new Set([...lists.values()].flatMap((list) => [...list.values()].map(clusterOf)));
+    for (const cluster of clusters) {
+      if (!(await fencedOff(cluster, signal))) continue;
+      for (const [service, list] of lists) {
+        const kept = [...list].filter(([, host]) => clusterOf(host) !== cluster);
+        if (kept.length === 0) lists.delete(service);
+        else lists.set(service, new Map(kept));
+      }
+    }
+  }
 
   async function republish(lists: Map<string, List>, request: Request, signal: AbortSignal): Promise<void> {
     await inParallel([...lists], WIDTH, async ([service, list]) => {

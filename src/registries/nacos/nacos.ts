@@ -1,8 +1,9 @@
 import { systemClock } from '../../clock.ts';
 import { RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
-import { noClaim, noKeyValue, noWatch } from '../unclaimed.ts';
+import { noKeyValue, noWatch } from '../unclaimed.ts';
 import { createApply } from './apply.ts';
+import { createClaims } from './claims.ts';
 import { openLine } from './grpc-line.ts';
 import { type NacosHttp, openNacosHttp } from './http.ts';
 import { type List, openLeases } from './leases.ts';
@@ -26,6 +27,9 @@ import { createSubscriptions } from './watch-subscriptions.ts';
  * connection that published them, and vanish with it: within a second when it is closed, half a minute when its machine is gone.
  *
  * Caveats, besides those of {@link ServiceRegistry}
+ * - A claim is read before each batch, a second old at most, and compared by nobody when it is written: what a client had sent when another one claimed,
+ *   and for about two seconds what it sends, may still come after what that one writes. Its `watch` hints at it, and its `list` shows it: write again.
+ *   Of claims within the same second the last one stands. The record is an entry of service `roster-claim-<cluster>` in the group ROSTER.
  * - There is no compare-and-set, and no batch for persistent entries. What stands is read before it is written over; a stranger who takes the same
  *   address and port of a service in between is overwritten.
  * - A service has one entry for an address and port, whatever its Nacos cluster: two instances that share them under one name are a `conflict`.
@@ -68,11 +72,18 @@ export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): Ser
     onLost: () => subscriptions.lost(),
   });
   const subscriptions = createSubscriptions(line, space);
-  const leases = protocol === 'Http' ? undefined : openLeases({ ...way, space, clock });
-  const chosen = chooseWay({ protocol, line, http, space, clock });
-  const apply = createApply({ way: chosen, leases, recent, unprotected: new Set(), clusterName });
-  const held = (service: string): List => leases?.held(service) ?? NOTHING;
   const closing = new AbortController();
+  const claims = createClaims(http.records, clock, closing.signal);
+  /** Where that cannot be told, what stands must not vanish over it. */
+  const fencedOff = (cluster: string, signal: AbortSignal): Promise<boolean> =>
+    claims.assertStands(claims.heldFor(cluster), signal).then(
+      () => false,
+      (error) => error instanceof RegistryError && error.code === 'fenced',
+    );
+  const leases = protocol === 'Http' ? undefined : openLeases({ ...way, space, clock, fencedOff });
+  const chosen = chooseWay({ protocol, line, http, space, clock });
+  const apply = createApply({ way: chosen, leases, recent, claims, unprotected: new Set(), clusterName });
+  const held = (service: string): List => leases?.held(service) ?? NOTHING;
 
   /** What fails because of `close` says so. */
   const open = async <T>(operation: string, signal: AbortSignal, run: () => Promise<T>): Promise<T> => {
@@ -86,7 +97,7 @@ export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): Ser
     if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
     try {
       const result = await run();
-      if (closing.signal.aborted && operation === 'apply') throw wasClosed(true);
+      if (closing.signal.aborted && WRITES.has(operation)) throw wasClosed(true);
       return result;
     } catch (cause) {
       const error = RegistryError.from(cause, operation);
@@ -113,8 +124,14 @@ export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): Ser
     list: (cluster, signal) => open('list', signal, async () => readOwned(await reading(signal), cluster, signal)),
     discover: (service, signal) =>
       open('discover', signal, async () => readService(await reading(signal), service, signal)),
-    claim: noClaim('Nacos'),
-    check: (signal) => open('check', signal, () => check(chosen, http, signal)),
+    claim: (claim, signal) => open('claim', signal, () => claims.claim(claim, signal)),
+    async check(signal) {
+      return open('check', signal, async () => {
+        const answer = await check(chosen, http, signal);
+        await claims.check(signal);
+        return answer;
+      });
+    },
     watch:
       leases === undefined
         ? noWatch('Nacos over HTTP')
@@ -138,6 +155,8 @@ export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): Ser
 }
 
 const NOTHING: List = new Map();
+
+const WRITES: ReadonlySet<string> = new Set(['apply', 'claim']);
 
 /** Two questions: who is there, and whether it answers to our credentials about the namespace and group. */
 async function check(way: Way, http: NacosHttp, signal: AbortSignal): Promise<{ readonly version: string }> {

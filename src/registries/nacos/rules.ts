@@ -3,6 +3,7 @@ import { RegistryError } from '../error.ts';
 import type { Normalised } from '../registry.ts';
 import { assertPem } from '../tls.ts';
 import { isReserved, metadataOf } from './entry.ts';
+import { RECORDS_GROUP } from './http-records.ts';
 import type { NacosSettings } from './settings.ts';
 
 // The limits of common/paramcheck/ParamCheckRule.java in Nacos 2.3 and later; 2.2 has fewer, but a server is upgraded some day.
@@ -41,15 +42,8 @@ function brokenLiveness(leases: boolean, { liveness }: Instance): string | undef
 /** The server checks some of it, in words that depend on its version: what is not refused here is written. */
 export function brokenRule(instance: Instance): string | undefined {
   const { id, service, address, port, weight, marks } = instance;
-  if (service === '') return 'a service name cannot be empty';
-  if (service.length > NAME_LENGTH)
-    return `${quote(service)} is longer than the ${NAME_LENGTH} characters of a Nacos service name`;
-  if (service.startsWith('@') || service.includes('@@')) {
-    return `${quote(service)} cannot be a service name in Nacos, which takes no @@ and no @ at the beginning`;
-  }
-  if (BLANK.test(service) || CHINESE.test(service)) {
-    return `${quote(service)} cannot be a service name in Nacos, which takes no spaces, control characters and Chinese characters there`;
-  }
+  const broken = brokenNameRule(service);
+  if (broken !== undefined) return broken;
   if (id === '') return 'an instance needs an id';
   if (address === '') return 'an instance needs an address';
   if (address.length > ADDRESS_LENGTH || BLANK.test(address) || CHINESE.test(address)) {
@@ -59,6 +53,20 @@ export function brokenRule(instance: Instance): string | undefined {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return `port ${port} is not between 1 and 65535`;
   if (!Number.isInteger(weight) || weight < 0 || weight > 10_000) return `weight ${weight} is not between 0 and 10000`;
   return brokenMetadata(instance);
+}
+
+/** The rule of Nacos that a service name breaks. */
+export function brokenNameRule(service: string): string | undefined {
+  if (service === '') return 'a service name cannot be empty';
+  if (service.length > NAME_LENGTH)
+    return `${quote(service)} is longer than the ${NAME_LENGTH} characters of a Nacos service name`;
+  if (service.startsWith('@') || service.includes('@@')) {
+    return `${quote(service)} cannot be a service name in Nacos, which takes no @@ and no @ at the beginning`;
+  }
+  if (BLANK.test(service) || CHINESE.test(service)) {
+    return `${quote(service)} cannot be a service name in Nacos, which takes no spaces, control characters and Chinese characters there`;
+  }
+  return undefined;
 }
 
 function brokenMetadata(instance: Instance): string | undefined {
@@ -88,6 +96,8 @@ export function assertSettings({
   };
   if (!GROUP.test(group))
     refuse('spec.nacos.group must have 1 to 128 letters, digits, dashes, underscores, colons and dots');
+  if (group === RECORDS_GROUP)
+    refuse(`spec.nacos.group cannot be ${RECORDS_GROUP}, where Roster keeps who writes; choose another group`);
   if (!CLUSTER.test(cluster)) refuse('spec.nacos.cluster must have 1 to 64 letters, digits and dashes');
   if (!NAMESPACE.test(namespace))
     refuse('spec.nacos.namespace must have at most 64 letters, digits, dashes and underscores');

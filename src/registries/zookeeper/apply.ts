@@ -3,13 +3,15 @@ import { RegistryError } from '../error.ts';
 import type { ChangeResult } from '../registry.ts';
 import { batchesOf, bytesOf, createBatchLimit, type Parcel, REQUEST_BYTES } from './batches.ts';
 import { learn, operationsFor, type Pending } from './change.ts';
+import type { Claims } from './claims.ts';
 import type { ZooKeeperClient } from './client.ts';
 import { CODES } from './codes.ts';
 import type { Directories } from './directories.ts';
 import { ofCode, shown } from './failure.ts';
+import { assertStands, type Fence, fenceOperations, transact } from './fence.ts';
 import type { Layout } from './layouts/layout.ts';
 import { inParallel } from './parallel.ts';
-import { type Access, multi } from './requests.ts';
+import { type Access, type Operation, sizeOf } from './requests.ts';
 
 export interface Writing {
   readonly client: ZooKeeperClient;
@@ -17,6 +19,7 @@ export interface Writing {
   readonly layout: Layout;
   readonly acl: readonly Access[];
   readonly directories: Directories;
+  readonly fenceOf: Claims['fenceOf'];
   /** Wall clock, milliseconds. */
   readonly today: () => number;
 }
@@ -48,35 +51,47 @@ interface Item extends Pending {
  * wrong. A register goes out unread, because creating what exists is refused.
  */
 export function createApply(writing: Writing): Apply {
-  const { client, base, directories } = writing;
+  const { client, base, directories, fenceOf } = writing;
   const limit = createBatchLimit();
 
-  async function round(open: readonly Item[], signal: AbortSignal): Promise<void> {
+  async function round(open: readonly Item[], fence: Fence | undefined, signal: AbortSignal): Promise<void> {
     const items = open.slice(0, WINDOW);
     await learn(writing, items.filter(mustBeRead), signal);
-    const parcels = items.flatMap((item) => parcelOf(item));
-    await makeDirectories(parcels, signal);
+    const decided = items.map((item) => ({ item, operations: operationsOf(item) }));
+    const idle = decided.filter(({ item, operations }) => isOpen(item) && operations.length === 0);
+    // No transaction tells of these whether they are still ours to answer for.
+    if (idle.length > 0) await assertStands(client, { operation: 'apply', fence }, signal);
+    for (const { item } of idle) settle(item);
+    const parcels = decided
+      .filter(({ item }) => isOpen(item))
+      .map((one): Parcel<Item> => ({ ...one, alone: one.item.alone }));
+    await makeDirectories(parcels, fence, signal);
     const ready = parcels.filter(({ item }) => isOpen(item));
-    const batches = batchesOf(ready, limit.bytes());
-    const isWide = (batch: Batch) => bytesOf(batch) > limit.bytes();
+    const isWide = (batch: Batch) => sizeOfAll(batch, fence) > limit.bytes();
+    const batches = batchesOf(ready, limit.bytes() - sizeOfAll([], fence));
     const [wide, others] = [batches.filter(isWide), batches.filter((batch) => !isWide(batch))];
-    await inParallel(others, WIDTH, (batch) => send(batch, signal));
+    await inParallel(others, WIDTH, (batch) => send(batch, fence, signal));
     // A server that hangs up over one of them takes nothing else with it.
-    await inParallel(wide, 1, (batch) => send(batch, signal));
+    await inParallel(wide, 1, (batch) => send(batch, fence, signal));
   }
 
-  /** Nothing for a change that is settled without a write. */
-  function parcelOf(item: Item): readonly Parcel<Item>[] {
+  /** None for a change that is settled, or to be settled, without a write. */
+  function operationsOf(item: Item): readonly Operation[] {
     const decision = operationsFor(item, writing);
-    if (decision.kind === 'refuse') settle(item, decision.error);
-    else if (decision.operations.length === 0) settle(item);
-    else if (bytesOf([{ item, operations: decision.operations, alone: true }]) > REQUEST_BYTES)
-      settle(item, tooLarge(item));
-    else return [{ item, operations: decision.operations, alone: item.alone }];
-    return [];
+    if (decision.kind === 'refuse') {
+      settle(item, decision.error);
+      return [];
+    }
+    const { operations } = decision;
+    if (bytesOf([{ item, operations, alone: true }]) > REQUEST_BYTES) settle(item, tooLarge(item));
+    return operations;
   }
 
-  async function makeDirectories(parcels: readonly Parcel<Item>[], signal: AbortSignal): Promise<void> {
+  async function makeDirectories(
+    parcels: readonly Parcel<Item>[],
+    fence: Fence | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     const needing = new Map<string, Item[]>();
     for (const { item } of parcels) {
       if (item.change.action === 'deregister') continue;
@@ -88,16 +103,15 @@ export function createApply(writing: Writing): Apply {
       if (isFinal(error)) throw error;
       for (const item of needing.get(path) ?? []) settle(item, unwritten(error));
     };
-    await directories.ensure(needing.keys(), failed, signal);
+    await directories.ensure(needing.keys(), { fence, failed }, signal);
   }
 
-  async function send(batch: Batch, signal: AbortSignal): Promise<void> {
-    const bytes = bytesOf(batch);
+  async function send(batch: Batch, fence: Fence | undefined, signal: AbortSignal): Promise<void> {
+    const bytes = sizeOfAll(batch, fence);
     const operations = batch.flatMap((parcel) => parcel.operations);
     let codes: readonly number[];
     try {
-      const answer = await client.call('apply', multi(operations), signal);
-      codes = answer.outcome === 'ok' ? answer.value : [CODES.noNode];
+      codes = await transact(client, { operations, fence }, signal);
       limit.passed(bytes);
     } catch (cause) {
       const error = RegistryError.from(cause, 'apply');
@@ -141,20 +155,28 @@ export function createApply(writing: Writing): Apply {
       return new RegistryError(code === CODES.badArguments ? 'invalid' : kind, of);
     });
 
-  return async (changes, signal) => {
-    client.assertUsable('apply', signal);
-    const items = changes.map(
-      (change): Item => ({ change, read: undefined, refusals: 0, doubtful: false, alone: false }),
-    );
+  /** Of one cluster: nothing more of it is tried when it is fenced off, and others' changes are as they were. */
+  async function applyAll(items: readonly Item[], fence: Fence | undefined, signal: AbortSignal): Promise<void> {
     try {
-      for (let open = items.filter(isOpen); open.length > 0; open = open.filter(isOpen)) await round(open, signal);
-      await directories.tidy(emptied(items, base), signal);
+      for (let open = items; open.length > 0; open = open.filter(isOpen)) await round(open, fence, signal);
+      await directories.tidy(emptied(items, base), fence, signal);
     } catch (cause) {
       const error = RegistryError.from(cause, 'apply');
       // Something may have been written by now, whichever request it was that was cut short.
       if (isFinal(error)) throw new RegistryError(error.code, error.message, { cause: error.cause, ambiguous: true });
       for (const item of items.filter(isOpen)) settle(item, unwritten(error));
     }
+  }
+
+  return async (changes, signal) => {
+    client.assertUsable('apply', signal);
+    const items = changes.map(
+      (change): Item => ({ change, read: undefined, refusals: 0, doubtful: false, alone: false }),
+    );
+    const clusters = Map.groupBy(items, ({ change }) => change.instance.marks.cluster);
+    // As claimed now: a claim that comes meanwhile was made to read again first.
+    const parts = [...clusters].map(([cluster, some]) => ({ some, fence: fenceOf(cluster) }));
+    for (const { some, fence } of parts) await applyAll(some, fence, signal);
     return items.map(
       ({ result }) => result ?? { ok: false, error: new RegistryError('protocol', 'apply lost a change') },
     );
@@ -183,6 +205,10 @@ function culpritOf(batch: Batch, position: number): Item | undefined {
   const owners = batch.flatMap(({ item, operations }) => operations.map(() => item));
   return owners[position];
 }
+
+/** Of a transaction, its check included. */
+const sizeOfAll = (batch: Batch, fence: Fence | undefined): number =>
+  fenceOperations(fence).reduce((sum, one) => sum + sizeOf(one), bytesOf(batch));
 
 const directoryOf = (base: string, service: string): string => `${base}/${service}`;
 

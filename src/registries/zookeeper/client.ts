@@ -54,7 +54,7 @@ export function openClient(reach: Reach): ZooKeeperClient {
       return { outcome: 'ok', value: await connection.call(request) };
     } catch (error) {
       if (error instanceof Refused) {
-        const outcome = STATES.get(error.code);
+        const outcome = outcomeOf(error.code);
         if (outcome !== undefined) return { outcome };
         if (endsSession(error.code) && connection !== undefined) supervisor.giveUp(connection);
       }
@@ -103,6 +103,9 @@ export function openClient(reach: Reach): ZooKeeperClient {
 }
 
 const isLease = (operation: Operation): boolean => operation.kind === 'create' && operation.ephemeral === true;
+
+/** Undefined for a code that is a failure. */
+export const outcomeOf = (code: number): Exclude<Answer<unknown>['outcome'], 'ok'> | undefined => STATES.get(code);
 
 const STATES: ReadonlyMap<number, Exclude<Answer<unknown>['outcome'], 'ok'>> = new Map([
   [CODES.noNode, 'no-node'],

@@ -1,7 +1,10 @@
-import type { ZooKeeperClient } from './client.ts';
+import { type Answer, outcomeOf, type ZooKeeperClient } from './client.ts';
+import { Refused } from './codes.ts';
+import { failureOf } from './failure.ts';
+import { type Fence, transact } from './fence.ts';
 import { inParallel } from './parallel.ts';
-import { read, readStanding } from './read.ts';
-import { type Access, createNode, exists, multi, type Operation, removeNode } from './requests.ts';
+import { readStanding } from './read.ts';
+import { type Access, exists, type Operation, requestOf, type Single } from './requests.ts';
 
 /** What a service's node of ours holds: by it we know which ones to take away again. Consumers read what is below. */
 const MARK = '{"managed-by":"roster"}';
@@ -15,14 +18,28 @@ const TOGETHER = 500;
 const KNOWN_AT_MOST = 200_000;
 
 export interface Directories {
-  /** Makes what is missing. `failed` is told of those that cannot be made. Rejects when ZooKeeper cannot be asked. */
-  ensure(paths: Iterable<string>, failed: (path: string, error: unknown) => void, signal: AbortSignal): Promise<void>;
+  /** Makes what is missing. Rejects when ZooKeeper cannot be asked, or with `fenced`. */
+  ensure(paths: Iterable<string>, making: Making, signal: AbortSignal): Promise<void>;
   /** They were seen. */
   learn(paths: Iterable<string>): void;
   /** It turned out not to be there: somebody takes away what is empty, as Curator's containers are. */
   forget(path: string): void;
   /** Takes away those of ours that are empty. */
-  tidy(paths: Iterable<string>, signal: AbortSignal): Promise<void>;
+  tidy(paths: Iterable<string>, fence: Fence | undefined, signal: AbortSignal): Promise<void>;
+  /** For a claim: makes a node that is no service's, and those above it. */
+  make(path: string, signal: AbortSignal): Promise<void>;
+}
+
+interface Making {
+  /** Without it nothing is made. */
+  readonly fence: Fence | undefined;
+  /** Told of those that cannot be made. */
+  failed(path: string, error: unknown): void;
+}
+
+interface Doing {
+  readonly operation: string;
+  readonly fence: Fence | undefined;
 }
 
 /** The nodes of services, below `base`. */
@@ -34,72 +51,88 @@ export function createDirectories(client: ZooKeeperClient, base: string, acl: re
     for (const path of paths) known.add(path);
   };
 
+  type Outcome = Answer<unknown>['outcome'];
+
+  async function write(one: Single, { operation, fence }: Doing, signal: AbortSignal): Promise<Outcome> {
+    if (fence === undefined) return (await client.call(operation, requestOf(one), signal)).outcome;
+    const codes = await transact(client, { operations: [one], fence }, signal);
+    const [code] = codes;
+    if (code === undefined) return 'ok';
+    const outcome = outcomeOf(code);
+    if (outcome !== undefined) return outcome;
+    throw failureOf(new Refused(code), { operation, sentWrite: false, endpoint: client.endpoint() });
+  }
+
   /** Nodes that are there are not created again: a server refuses that by its own access list before it sees that they are. */
-  async function ensureBase(signal: AbortSignal): Promise<void> {
-    const names = base.split('/').slice(1);
+  async function makePath(path: string, doing: Doing, signal: AbortSignal): Promise<void> {
+    const names = path.split('/').slice(1);
     for (const depth of names.keys()) {
-      const path = `/${names.slice(0, depth + 1).join('/')}`;
-      const { outcome } = await client.call('apply', exists(path), signal);
-      if (outcome === 'no-node') await client.call('apply', createNode(path, '', acl), signal);
+      const above = `/${names.slice(0, depth + 1).join('/')}`;
+      const { outcome } = await client.call(doing.operation, exists(above), signal);
+      if (outcome === 'no-node') await write(creating(above, ''), doing, signal);
     }
   }
 
-  async function ensureOne(path: string, signal: AbortSignal): Promise<void> {
-    const { outcome } = await client.call('apply', exists(path), signal);
-    if (outcome === 'no-node') {
-      const made = await client.call('apply', createNode(path, MARK, acl), signal);
-      if (made.outcome === 'no-node') {
-        await ensureBase(signal);
-        await client.call('apply', createNode(path, MARK, acl), signal);
-      }
+  async function ensureOne(path: string, doing: Doing, signal: AbortSignal): Promise<void> {
+    const { outcome } = await client.call(doing.operation, exists(path), signal);
+    if (outcome === 'no-node' && (await write(creating(path, MARK), doing, signal)) === 'no-node') {
+      await makePath(base, doing, signal);
+      await write(creating(path, MARK), doing, signal);
     }
     learn([path]);
   }
 
+  const creating = (path: string, text: string): Single => ({
+    kind: 'create',
+    path,
+    data: Buffer.from(text),
+    acl,
+  });
+
   /** One transaction for many, refused as a whole when one of them cannot be. */
-  async function succeeds(operations: readonly Operation[], signal: AbortSignal): Promise<boolean> {
-    const answer = await client.call('apply', multi(operations), signal);
-    return answer.outcome === 'ok' && answer.value.length === 0;
+  async function succeeds(operations: readonly Operation[], fence: Fence | undefined, signal: AbortSignal) {
+    return (await transact(client, { operations, fence }, signal)).length === 0;
   }
 
   return {
     learn,
     forget: (path) => known.delete(path),
-    async ensure(paths, failed, signal) {
+    async ensure(paths, { fence, failed }, signal) {
       const missing = [...new Set(paths)].filter((path) => !known.has(path));
-      const data = Buffer.from(MARK);
       for (const some of portionsOf(missing)) {
-        const creates = some.map((path): Operation => ({ kind: 'create', path, data, acl }));
-        if (some.length > 1 && (await succeeds(creates, signal))) {
+        const creates = some.map((path) => creating(path, MARK));
+        if (some.length > 1 && (await succeeds(creates, fence, signal))) {
           learn(some);
           continue;
         }
         await inParallel(some, WIDTH, async (path) => {
           try {
-            await ensureOne(path, signal);
+            await ensureOne(path, { operation: 'apply', fence }, signal);
           } catch (error) {
             failed(path, error);
           }
         });
       }
     },
-    async tidy(paths, signal) {
-      const empty: { readonly path: string; readonly version: number }[] = [];
+    async tidy(paths, fence, signal) {
+      const empty: Single[] = [];
       await inParallel(new Set(paths), WIDTH, async (path) => {
         const standing = await readStanding(client, path, signal);
         if (standing?.children !== 0 || standing.text !== MARK) return;
         known.delete(path);
-        empty.push({ path, version: standing.version });
+        empty.push({ kind: 'remove', path, version: standing.version });
       });
       for (const some of portionsOf(empty)) {
-        const removals = some.map((one): Operation => ({ kind: 'remove', ...one }));
-        if (some.length > 1 && (await succeeds(removals, signal))) continue;
+        if (some.length > 1 && (await succeeds(some, fence, signal))) continue;
         // Each that is not empty any more is refused, and stays.
-        await inParallel(some, WIDTH, async ({ path, version }) => {
-          await read(client, 'apply', removeNode(path, version), signal);
-        });
+        await inParallel(
+          some,
+          WIDTH,
+          async (removal) => void (await write(removal, { operation: 'apply', fence }, signal)),
+        );
       }
     },
+    make: (path, signal) => makePath(path, { operation: 'claim', fence: undefined }, signal),
   };
 }
 

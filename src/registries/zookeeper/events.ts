@@ -88,4 +88,4 @@ export function createEvents(): Events {
   };
 }
 
-const keyOf = ({ kind, path }: TreeEvent): string => `${kind} ${path}`;
+const keyOf = ({ kind, path }: TreeEvent | Operation): string => `${kind} ${path}`;

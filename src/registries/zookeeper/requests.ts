@@ -19,7 +19,9 @@ export type Operation =
       readonly ephemeral?: boolean;
     }
   | { readonly kind: 'set'; readonly path: string; readonly data: Buffer; readonly version: number }
-  | { readonly kind: 'remove'; readonly path: string; readonly version: number };
+  | { readonly kind: 'remove'; readonly path: string; readonly version: number }
+  /** Changes nothing, and fails the transaction where the node is not there at this version; -1: at any. */
+  | { readonly kind: 'check'; readonly path: string; readonly version: number };
 
 export interface Request<Answer> {
   readonly type: number;
@@ -76,19 +78,20 @@ export const exists = (path: string): Request<void> => ({
   read: NOTHING,
 });
 
-export const createNode = (path: string, data: string, acl: readonly Access[]): Request<void> => ({
-  type: code('CREATE'),
+/** One operation by itself. */
+export const requestOf = (operation: Single): Request<void> => ({
+  type: code(operation.kind === 'create' ? 'CREATE' : 'DELETE'),
   writes: true,
-  payload: new protocol.CreateRequest(path, Buffer.from(data), acl.map(aclRecord), PERSISTENT),
+  payload: payloadOf(operation),
   read: NOTHING,
 });
 
-export const removeNode = (path: string, version: number): Request<void> => ({
-  type: code('DELETE'),
-  writes: true,
-  payload: new protocol.DeleteRequest(path, version),
-  read: NOTHING,
-});
+export type Single = Extract<Operation, { readonly kind: 'create' | 'remove' }>;
+
+const payloadOf = (operation: Single): JuteRecord =>
+  operation.kind === 'create'
+    ? new protocol.CreateRequest(operation.path, operation.data, operation.acl.map(aclRecord), PERSISTENT)
+    : new protocol.DeleteRequest(operation.path, operation.version);
 
 const ADD_WATCH = 106;
 const REMOVE_WATCHES = 18;
@@ -150,6 +153,8 @@ function multiOperation(operation: Operation): MultiOperation {
       return { type: code('SET_DATA'), path, data: operation.data, version: operation.version };
     case 'remove':
       return { type: code('DELETE'), path, version: operation.version };
+    case 'check':
+      return { type: code('CHECK'), path, version: operation.version };
   }
 }
 
@@ -160,4 +165,4 @@ const aclRecord = ({ permissions, scheme, id }: Access): JuteRecord =>
 const OVERHEAD = 120;
 
 export const sizeOf = (operation: Operation): number =>
-  OVERHEAD + Buffer.byteLength(operation.path) + (operation.kind === 'remove' ? 0 : operation.data.length);
+  OVERHEAD + Buffer.byteLength(operation.path) + ('data' in operation ? operation.data.length : 0);

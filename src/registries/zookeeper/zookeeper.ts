@@ -3,9 +3,10 @@ import type { AddressRule } from '../address-rule.ts';
 import { RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
 import { assertPem, type TlsAccess } from '../tls.ts';
-import { noClaim, noKeyValue } from '../unclaimed.ts';
+import { noKeyValue } from '../unclaimed.ts';
 import { createApply } from './apply.ts';
 import { BATCH_CHANGES } from './batches.ts';
+import { createClaims } from './claims.ts';
 import { openClient } from './client.ts';
 import { createDirectories } from './directories.ts';
 import { curatorLayout } from './layouts/curator.ts';
@@ -50,6 +51,7 @@ const LAYOUTS = { Curator: curatorLayout, Kratos: kratosLayout, Plain: plainLayo
  *
  * Caveats
  * - The nodes of services are made as they are needed, and those that we made are taken away when they are empty.
+ * - A claim stands beside the root, in `<rootPath>.roster/<cluster>`: what is above rootPath must let the account make that, or it must be there.
  * - The node of a service whose leased entries have lapsed stays, empty, until the next entry of that service is removed.
  * - With `digestAuth` what we make may be changed by its accounts alone and read by all; others may add nodes beside ours. What was made
  *   before an account was replaced still belongs to the old one: name both, a line each, until `setAcl -R` has handed the tree over.
@@ -82,12 +84,14 @@ export function openZooKeeperRegistry(settings: ZooKeeperSettings): ServiceRegis
   const client = openClient({ servers, sessionTimeoutMs, accounts, tls, mayConnect, connectMs, requestMs, clock });
   const access = accessFor(accounts.length > 0);
   const directories = createDirectories(client, base, access.directories);
+  const claims = createClaims({ client, base, acl: access.entries, directories });
+  const { claim, fenceOf } = claims;
   const reader = { client, base, layout, onServices: directories.learn };
 
   return {
-    capabilities: { batchSize: BATCH_CHANGES, leased: true, watch: true, kv: false, fenced: false },
+    capabilities: { batchSize: BATCH_CHANGES, leased: true, watch: true, kv: false, fenced: true },
     normalise: (instance) => normaliseFor(layout, instance),
-    apply: createApply({ client, base, layout, acl: access.entries, directories, today }),
+    apply: createApply({ client, base, layout, acl: access.entries, directories, fenceOf, today }),
     async list(cluster, signal) {
       client.assertUsable('list', signal);
       return listOwned(reader, cluster, signal);
@@ -98,9 +102,10 @@ export function openZooKeeperRegistry(settings: ZooKeeperSettings): ServiceRegis
       if (broken !== undefined) throw new RegistryError('invalid', `discover: ${broken}`);
       return readService(reader, service, signal);
     },
-    claim: noClaim('ZooKeeper'),
+    claim,
     async check(signal) {
       await client.call('check', exists(base), signal);
+      await claims.check(signal);
       return {
         version: await readServerVersion(
           { endpoint: client.endpoint(), tls, mayConnect, ms: requestMs, clock },

@@ -340,6 +340,33 @@ function batches(harness: Claiming, it: Collect): void {
       ));
   }
 
+  it('clients with seats of their own write for one cluster beside each other, and fence off their own predecessors only', () =>
+    using(harness.open, (first) =>
+      using(harness.open, (second) =>
+        using(harness.open, async (successor) => {
+          const cluster = freshCluster();
+          const [one, two] = samplesOf(cluster, 2).map((instance) => stored(first, instance)) as unknown as Pair;
+          for (const [client, seat] of [
+            [first, 'a'],
+            [second, 'b'],
+          ] as const) {
+            await client.claim({ cluster, owner: US }, never);
+            await client.claim({ cluster, owner: US, seat }, never);
+          }
+          assertOk(await first.apply([register(one)], never));
+          assertOk(await second.apply([register(two)], never));
+          await successor.claim({ cluster, owner: US, seat: 'a' }, never);
+          await assertFencedOff(first, cluster, [deregister(one)]);
+          await second.check(never);
+          assertOk(await second.apply([deregister(two)], never));
+          await assertStanding(harness, successor, cluster, [one]);
+          const other = { cluster, owner: THEM };
+          assert.equal(await codeOf(second.claim(other, never)), 'owned');
+          assert.equal(await codeOf(second.claim({ ...other, seat: 'b' }, never)), 'owned');
+        }),
+      ),
+    ));
+
   if (link === undefined) return;
   it('what a frozen client had sent before another claimed is not written over what came after', () =>
     using(link.open, (first) =>
