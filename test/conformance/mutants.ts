@@ -184,6 +184,17 @@ export const MUTANTS: readonly Mutant[] = [
     }),
   },
   {
+    name: 'takes a cluster whose name begins alike for the same one',
+    group: 'ownership',
+    mutate: (client, entries) => ({
+      ...client,
+      list: async (cluster, signal) => {
+        await client.list(cluster, signal);
+        return [...entries.values()].filter(({ marks }) => marks.cluster.startsWith(cluster));
+      },
+    }),
+  },
+  {
     name: 'fails all for one',
     group: 'partial failure',
     mutate: applying(async (right, changes, signal) => {

@@ -4,6 +4,7 @@ import type { RegistryConfig } from '../../src/api/kinds.generated.ts';
 import type { Health, Instance } from '../../src/mirror/instance.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
 import type { Nacos } from '../servers/nacos.ts';
+import { until } from '../servers/until.ts';
 import type { Harness, Intruder, Stranger } from './harness.ts';
 import { openAt, type RawEntry, type RawNacos, rawNacos } from './nacos-client.ts';
 import { FAULTS } from './nacos-faults.ts';
@@ -151,6 +152,8 @@ export function instanceOf({ service, ip, port, weight, healthy, ephemeral, meta
   };
 }
 
+const BY_HAND = 'by hand';
+
 function intruderOf(raw: RawNacos): Intruder {
   const find = async ({ id, service }: Instance): Promise<RawEntry | undefined> => {
     await raw.settle();
@@ -161,8 +164,12 @@ function intruderOf(raw: RawNacos): Intruder {
       await raw.settle();
       return JSON.stringify((await raw.viewOf(service)).filter((one) => one.ip === ip && one.port === port));
     };
-    const before = await read();
-    return { isIntact: async () => before !== '[]' && (await read()) === before };
+    // On a busy server a view may be renewed later than that of another service whose change came after it.
+    const before = await until(`the stranger at ${ip}:${port} to show in Nacos`, async () => {
+      const shown = await read();
+      return shown.includes(BY_HAND) ? shown : undefined;
+    });
+    return { isIntact: async () => (await read()) === before };
   };
   const theirs = (service: string, place: { readonly ip: string; readonly port: number }): RawEntry => ({
     service,
@@ -172,7 +179,7 @@ function intruderOf(raw: RawNacos): Intruder {
     enabled: true,
     ephemeral: false,
     clusterName: 'DEFAULT',
-    metadata: { by: 'hand' },
+    metadata: { by: BY_HAND },
   });
   return {
     async addStranger(service) {

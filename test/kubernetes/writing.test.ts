@@ -133,12 +133,22 @@ describe('writing to a real API server', () => {
       await kubectl('delete', 'sreg', 'gone-for-good');
       const log = recordingLog();
       const update = { ...target, current: undefined, status: { observedGeneration: 1 }, settled: true };
-      const writer = createStatusWriter({ client, clock: systemClock, log, desired: () => update });
+      let cached = true;
+      const writer = createStatusWriter({
+        client,
+        clock: systemClock,
+        log,
+        desired: () => (cached ? update : undefined),
+        onWrite() {
+          cached = false;
+        },
+      });
       writer.mark('x');
       await writer.drain(AbortSignal.timeout(20_000));
+      assert.equal(writer.pending, 0);
       assert.deepEqual(
         log.lines.map(({ message }) => message),
-        ['the object of a status is gone'],
+        ['the object of a status is not there, deciding anew'],
       );
       assert.equal(await exists('gone-for-good'), false);
       writer.stop();

@@ -43,6 +43,37 @@ export function ownership(harness: Harness, it: Collect): void {
       assert.equal(await harness.revision(theirs), before);
     }));
 
+  it('three clusters whose names begin alike share a service name: each lists, changes and removes its own alone', () =>
+    using(harness.open, (first) =>
+      using(harness.open, (second) =>
+        using(harness.open, async (third) => {
+          const name = freshCluster();
+          const service = `${name}-shared`;
+          const fleets = [first, second, third].map((registry, at) => {
+            const cluster = [name, `${name}-1`, `${name}1`][at] ?? name;
+            const all = Array.from({ length: 25 }, (_, n) => sampleOf(cluster, { service, number: at * 250 + n + 1 }));
+            return { registry, cluster, ours: all.map((instance) => stored(registry, instance)) };
+          });
+          const all = () => fleets.flatMap(({ ours }) => ours);
+          await Promise.all(
+            fleets.map(async ({ registry, ours }) => assertOk(await registry.apply(ours.map(register), never))),
+          );
+          for (const fleet of fleets) {
+            const { registry, cluster } = fleet;
+            await assertStanding(harness, registry, cluster, fleet.ours);
+            const [gone, changed, ...kept] = fleet.ours;
+            assert.ok(gone !== undefined && changed !== undefined);
+            const heavier = { ...changed, weight: 7 };
+            assertOk(await registry.apply([deregister(gone), update(heavier, changed)], never));
+            fleet.ours = [heavier, ...kept];
+            for (const one of fleets) await assertStanding(harness, registry, one.cluster, one.ours);
+          }
+          assertSame(await first.discover(service, never), all());
+          for (const { registry, ours } of fleets) assertOk(await registry.apply(ours.map(deregister), never));
+        }),
+      ),
+    ));
+
   for (const informed of [true, false]) {
     it(`a stranger's entry under our id is left as it is, ${informed ? 'though ours stood there before' : 'by a client that knows of nothing'}`, () =>
       using(harness.open, async (writer) => {
