@@ -36,6 +36,8 @@ export interface OperatorOptions {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: () => number;
+  /** How a registry is made of its object: those of tests live in a server that outlives the operator. */
+  readonly create?: typeof createRegistry;
 }
 
 export interface Operator {
@@ -56,7 +58,8 @@ const STUCK_MS = 900_000;
 const SECRETS_MS = 10_000;
 
 /** The four verbs strung together: caches → triggers → queue → reconcile → writer → status. */
-export function openOperator({ config, client, log, metrics, clock, random }: OperatorOptions): Operator {
+export function openOperator(options: OperatorOptions): Operator {
+  const { config, client, log, metrics, clock, random, create = createRegistry } = options;
   const { clusterName: cluster } = config;
   const { caches, writers } = createCaches();
   const surroundings: Surroundings = {
@@ -87,7 +90,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     find: (id) => findRegistry(caches, id),
     credentials: (object, signal) => readCredentials(sources, object, signal),
     create: (object, secrets) =>
-      createRegistry(object.spec, secrets, {
+      create(object.spec, secrets, {
         clock,
         name: shortName(object),
         // The work queue backs off by itself, for each key.
@@ -113,6 +116,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     client,
     clock,
     log,
+    random,
     desired: statuses.desired,
     onWrite({ update, ok }) {
       if (!ok) return;
@@ -268,11 +272,13 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
 
   async function stop(): Promise<void> {
     finalization.stop();
-    const deadline = AbortSignal.timeout(DRAIN_MS);
-    await registries.drain(deadline);
+    const expiry = new AbortController();
+    const cancelExpiry = clock.setTimer(DRAIN_MS, () => expiry.abort());
+    await registries.drain(expiry.signal);
     watching.abort();
-    await statusWriter.drain(deadline);
-    await events.drain(deadline);
+    await statusWriter.drain(expiry.signal);
+    await events.drain(expiry.signal);
+    cancelExpiry();
     statusWriter.stop();
     writing.abort();
     await registries.close();
