@@ -24,7 +24,7 @@ export interface WatchOptions {
   onRegistry(id: string): void;
   onMalformed(resource: Resource, object: Malformed): void;
   /** An object was read or is gone. */
-  onSettled(id: string): void;
+  onSettled(resource: Resource, id: string): void;
   onRead(resource: Resource, what: string): void;
   readonly signal: AbortSignal;
 }
@@ -46,7 +46,7 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
       log,
       signal,
       onDelta(delta) {
-        options.onSettled(`${resource.kind}/${objectKey(delta.object.metadata)}`);
+        options.onSettled(resource, `${resource.kind}/${objectKey(delta.object.metadata)}`);
         onDelta(delta);
       },
       onMalformed: (object) => options.onMalformed(resource, object),

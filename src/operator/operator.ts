@@ -221,7 +221,11 @@ export function openOperator(options: OperatorOptions): Operator {
       onMalformed(resource, object) {
         if (unreadable.note(resource, object)) touch(`${resource.kind}/${object.key}`);
       },
-      onSettled: (id) => unreadable.clear(id),
+      onSettled({ group }, id) {
+        unreadable.clear(id);
+        // What its status should be was compared with an older one while the cache was behind, and perhaps not written.
+        if (group === 'roster.dev') touch(id);
+      },
       onRead(resource, what) {
         if (what === 'list') metrics.observeList(resource.name);
         else metrics.observeWatchRestart(resource.name, what);
