@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := $(CURDIR)/node_modules/.bin/node
 installed := node_modules/.package-lock.json
 
-.PHONY: help demo test verify dev-up dev-down conformance bench generate build clean
+.PHONY: help demo test verify dev-up dev-down conformance faults bench generate build clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ dev-down: $(installed) ## ends what dev-up started
 
 conformance: $(installed) ## the contract of registry adapters, REGISTRY=memory, or consul, etcd, nacos or zookeeper against the real server; without it all; writes README's support matrix
 	@$(NODE) test/conformance/support.ts $(REGISTRY)
+
+faults: $(installed) ## the fault laboratory: every plan with every registry; one of them with its story: PLAN=scale/crash/3@Etcd
+	@$(NODE) test/faults/$(if $(PLAN),replay.ts $(PLAN),all.ts)
 
 bench: $(installed) ## the benchmarks: a table, and .dev/bench.json
 	@$(NODE) test/bench/bench.ts

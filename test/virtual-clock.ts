@@ -5,11 +5,14 @@ export interface VirtualClock extends Clock {
   advance(ms: number): Promise<void>;
 }
 
-export function virtualClock(): VirtualClock {
+/** `turns` of the event loop after each timer: more than one where what it sets going waits for further turns. */
+export function virtualClock({ turns = 1 }: { readonly turns?: number } = {}): VirtualClock {
   let now = 0;
   let sequence = 0;
   const timers = new Map<number, { at: number; fire: () => void }>();
-  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const settle = async () => {
+    for (let turn = 0; turn < turns; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+  };
 
   const due = (until: number) =>
     [...timers].filter(([, timer]) => timer.at <= until).sort(([a, x], [b, y]) => x.at - y.at || a - b)[0];

@@ -90,6 +90,8 @@ export async function reflect<T extends KubeObject>(options: ReflectOptions<T>):
       }
     },
   });
+  /** A list without anything may be one of a server that cannot say yet; no event would ever tell of what it left out. */
+  let emptyAgainAt: number | undefined;
   const absences = confirmMissing({ client, resource, intake, clock, log, confirmMs, signal });
 
   const wait = (retryAfterMs = 0): Promise<void> => pause(clock, Math.max(backoff.next(), retryAfterMs), signal);
@@ -103,6 +105,7 @@ export async function reflect<T extends KubeObject>(options: ReflectOptions<T>):
           trouble.listed();
           options.onRead?.('list');
           absences.check(complete);
+          emptyAgainAt = complete.entries.length === 0 ? clock.now() + confirmMs : undefined;
           return;
         }
         trouble.olderList(complete.resourceVersion, intake.seen);
@@ -158,7 +161,7 @@ export async function reflect<T extends KubeObject>(options: ReflectOptions<T>):
       resourceVersion: intake.seen,
       timeoutSeconds: Math.round(watchSeconds[0] + random() * (watchSeconds[1] - watchSeconds[0])),
       stallMs,
-      until: absences.nextListAt(),
+      until: absences.nextListAt() ?? emptyAgainAt,
       take: intake.takeEvent,
       clock,
       signal,

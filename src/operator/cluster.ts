@@ -24,11 +24,9 @@ export interface WatchOptions {
   readonly writers: CacheWriters;
   readonly triggers: Triggers;
   onRegistry(id: string): void;
-  /** The status of a registry is another one than before, whoever wrote it. */
-  onRegistryStatus(id: string): void;
   onMalformed(resource: Resource, object: Malformed): void;
   /** An object was read or is gone. */
-  onSettled(id: string): void;
+  onSettled(resource: Resource, id: string): void;
   onRead(resource: Resource, what: string): void;
   readonly signal: AbortSignal;
 }
@@ -50,7 +48,7 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
       log,
       signal,
       onDelta(delta) {
-        options.onSettled(`${resource.kind}/${objectKey(delta.object.metadata)}`);
+        options.onSettled(resource, `${resource.kind}/${objectKey(delta.object.metadata)}`);
         onDelta(delta);
       },
       onMalformed: (object) => options.onMalformed(resource, object),
@@ -67,7 +65,6 @@ export async function watchCluster(options: WatchOptions): Promise<void> {
       !sameJson(before.metadata.annotations, annotations)
     )
       options.onRegistry(registryId(object));
-    else if (!sameJson(before.status, object.status)) options.onRegistryStatus(registryId(object));
   };
 
   await Promise.all([

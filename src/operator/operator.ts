@@ -7,7 +7,6 @@ import { createStatusWriter } from '../kubernetes/status-writer.ts';
 import type { Instance } from '../mirror/instance.ts';
 import { registryId } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
-import { tenantRule } from '../registries/address-rule.ts';
 import { createRegistry } from '../registries/create.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -19,7 +18,8 @@ import { createDeletionGuards } from './deletion-guards.ts';
 import { openFinalization } from './finalizers.ts';
 import type { Surroundings } from './gather.ts';
 import { NO_REGISTRY } from './leadership.ts';
-import { observeGuards, observeRequests, observeWorker } from './observe-worker.ts';
+import { makeRegistry } from './make-registry.ts';
+import { observeGuards, observeWorker } from './observe-worker.ts';
 import { createOutcomes } from './outcomes.ts';
 import { type Summary, shortId, shortName, snapshotOf, summarise } from './overview.ts';
 import { createPropagation } from './propagation.ts';
@@ -40,6 +40,8 @@ export interface OperatorOptions {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: () => number;
+  /** How a registry is made of its object: those of tests live in a server that outlives the operator. */
+  readonly create?: typeof createRegistry;
 }
 
 export interface Operator {
@@ -60,7 +62,8 @@ const RESIGN_MS = 800;
 const STUCK_MS = 900_000;
 
 /** The four verbs strung together: caches → triggers → queue → reconcile → writer → status. */
-export function openOperator({ config, client, log, metrics, clock, random }: OperatorOptions): Operator {
+export function openOperator(options: OperatorOptions): Operator {
+  const { config, client, log, metrics, clock, random, create = createRegistry } = options;
   const { clusterName: cluster } = config;
   const { caches, writers } = createCaches();
   const surroundings: Surroundings = {
@@ -85,20 +88,13 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     client,
     ...(config.credentialsDirectory !== undefined && { directory: config.credentialsDirectory }),
   };
+  const making = { create, clock, metrics, tenantNetworks: config.tenantRegistryNetworks };
   const registries = createRegistrySet({
     clock,
     signal: watching.signal,
     find: (id) => findRegistry(caches, id),
     credentials: (object, signal) => readCredentials(sources, object, signal),
-    create: (object, secrets) =>
-      createRegistry(object.spec, secrets, {
-        clock,
-        name: shortName(object),
-        // The work queue backs off by itself, for each key.
-        retry: false,
-        observe: observeRequests(shortName(object), metrics),
-        ...(object.kind === 'Registry' && { mayConnect: tenantRule(config.tenantRegistryNetworks) }),
-      }),
+    create: (object, secrets) => makeRegistry(making, object, secrets),
     open: openWorker,
     onChange(id) {
       if (registries.get(id) === undefined) leadership.withdraw(id);
@@ -135,6 +131,7 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
     client,
     clock,
     log,
+    random,
     desired: statuses.desired,
     onWrite: reportWrites(metrics, events),
   });
@@ -239,13 +236,16 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
       onMalformed(resource, object) {
         if (unreadable.note(resource, object)) touch(`${resource.kind}/${object.key}`);
       },
-      onSettled: (id) => unreadable.clear(id),
+      onSettled({ group }, id) {
+        unreadable.clear(id);
+        // What its status should be was compared with an older one while the cache was behind, and perhaps not written.
+        if (group === 'roster.dev') touch(id);
+      },
       onRead(resource, what) {
         if (what === 'list') metrics.observeList(resource.name);
         else metrics.observeWatchRestart(resource.name, what);
       },
       onRegistry: (id) => void (started && registries.sync(id)),
-      onRegistryStatus: touch,
       signal: watching.signal,
     });
     try {
@@ -275,11 +275,13 @@ export function openOperator({ config, client, log, metrics, clock, random }: Op
 
   async function stop(): Promise<void> {
     finalization.stop();
-    const deadline = AbortSignal.timeout(DRAIN_MS);
-    await registries.drain(deadline);
+    const expiry = new AbortController();
+    const cancelExpiry = clock.setTimer(DRAIN_MS, () => expiry.abort());
+    await registries.drain(expiry.signal);
     watching.abort();
-    await statusWriter.drain(deadline);
-    await events.drain(deadline);
+    await statusWriter.drain(expiry.signal);
+    await events.drain(expiry.signal);
+    cancelExpiry();
     statusWriter.stop();
     writing.abort();
     const isClean = (id: string) => (registries.get(id)?.worker?.writer.pending ?? 0) === 0;

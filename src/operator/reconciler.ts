@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { View } from '../mirror/view.ts';
 import type { AbsenceProof } from './absence.ts';
 import { findRegistration, findRegistry, keyOf } from './caches.ts';
@@ -62,6 +63,8 @@ export function createReconciler({
   }
 
   async function run(worker: RegistryWorker, owner: string): Promise<RunResult> {
+    // What came in one read, as the backlog of a watch, is seen whole before anything is decided from its beginning.
+    await nextTurn();
     // Its newest rules, though the connection may still be in the making; those it had, while it lingers.
     const object = findRegistry(caches, worker.id) ?? registries.get(worker.id)?.object;
     if (object === undefined) return { kind: 'done' };

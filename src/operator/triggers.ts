@@ -1,7 +1,6 @@
 import type { EndpointSlice, Namespace, ObjectKey, Service } from '../api/core.ts';
 import type { Registration } from '../api/kinds.generated.ts';
 import type { Delta } from '../kubernetes/intake.ts';
-import { sameJson } from '../kubernetes/same-json.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
 import { type Caches, candidatesFor, keyOf, serviceOf } from './caches.ts';
@@ -77,11 +76,7 @@ export function createTriggers({ caches, emptied, terminations, propagation, wor
     onRegistration(delta: Delta<Registration>): void {
       const { object } = delta;
       const id = registrationId(object);
-      if (delta.type === 'applied' && delta.previous !== undefined && !asksAnew(delta.previous, object)) {
-        // Seen late, our own write is what the next one was compared with in vain: what stands now may not be what is meant.
-        if (!sameJson(delta.previous.status, object.status)) touch(id);
-        return;
-      }
+      if (delta.type === 'applied' && delta.previous !== undefined && !asksAnew(delta.previous, object)) return;
       const registry = referencedRegistry(object);
       for (const worker of workers()) {
         if (worker.id !== registry) {

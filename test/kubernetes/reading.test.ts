@@ -80,7 +80,11 @@ describe('reading a real API server', () => {
 
   it('goes on from bookmarks after a watch has ended, while nothing of its own kind happens', async () => {
     const quiet = 'kubernetes-reading-quiet';
-    const reading = await reflection(cluster.kubeconfig, services, { namespace: quiet, watchSeconds: [5, 5] });
+    const reading = await reflection(cluster.kubeconfig, services, {
+      namespace: quiet,
+      watchSeconds: [5, 5],
+      confirmMs: 600_000,
+    });
     const watches = () =>
       reading.client.asked.flatMap(({ query }) => (query?.['watch'] ? [Number(query['resourceVersion'])] : []));
     try {

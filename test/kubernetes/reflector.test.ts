@@ -436,3 +436,10 @@ test('a character that arrives in two pieces is read whole', async () => {
     assert.deepEqual(deltas, ['+a', '+b', '+ü']);
   });
 });
+
+test('a list without anything is asked for again, since no event tells of what it left out', async () => {
+  await play({ list: [page(10, []), two], watch: [idle] }, {}, async ({ store, deltas }) => {
+    await until(() => store.size === 2, 'the second list');
+    assert.deepEqual(deltas, ['+a', '+b']);
+  });
+});

@@ -1,0 +1,162 @@
+// Makes the one fault of a plan happen, at its place and for its time.
+import type { Clock } from '../../src/clock.ts';
+import type { ApiConditions, ApiLink } from './api-link.ts';
+import type { ApiServer } from './api-server.ts';
+import type { Fault } from './plan.ts';
+import type { RegistryOperation, RegistryTrouble } from './registry-server.ts';
+import type { Story } from './story.ts';
+
+export interface Stage {
+  readonly clock: Clock;
+  readonly story: Story;
+  readonly api: ApiServer;
+  readonly conditions: ApiConditions;
+  kill(): void;
+  restart(): void;
+  link(): ApiLink | undefined;
+}
+
+type When = 'before the answer' | 'after the answer';
+
+const DOWN_MS = 1_000;
+const TROUBLE_MS = 8_000;
+/** Longer than the 30 s between two looks: a list that is empty once is another thing than one that stays so. */
+const EMPTY_MS = 45_000;
+/** Past the deadline of a request that is never answered. */
+const SILENCE_MS = 62_000;
+const STALE_MS = 20_000;
+/** A watch that is dead is found out by its silence, which may last 90 s. */
+const DEAD_MS = 95_000;
+
+export function openDirector(fault: Fault, stage: Stage) {
+  const { clock, story, conditions } = stage;
+  /** Of what users wrote: the version before it. */
+  const versionsBefore = new Map<number, number>();
+  let state: 'waiting' | 'on' | 'over' = fault.kind === 'none' ? 'over' : 'waiting';
+  let overAt = 0;
+
+  const begin = (): boolean => {
+    if (state !== 'waiting') return false;
+    state = 'on';
+    return true;
+  };
+  const over = () => {
+    if (state !== 'on') return;
+    state = 'over';
+    overAt = clock.now();
+  };
+  const after = (ms: number, run: () => void) => void clock.setTimer(ms, run);
+
+  function crash(then: () => void): void {
+    stage.kill();
+    after(DOWN_MS, () => {
+      stage.restart();
+      then();
+    });
+  }
+
+  function onWrite(of: 'registry' | 'status', number: number, when: When): void {
+    if (fault.kind !== 'crash' || fault.of !== of || fault.write !== number || fault.when !== when) return;
+    if (begin()) crash(over);
+  }
+
+  /** The watch of it breaks, and must begin with a list. */
+  const listAnew = (resource: string) => stage.link()?.breakWatch(resource, '410');
+
+  function goStale({ before, to }: Extract<Fault, { kind: 'stale' }>): void {
+    if (!begin()) return;
+    const version = versionsBefore.get(before) ?? 0;
+    conditions.view = { version, of: to === 'lists' ? 'everything' : 'caches' };
+    story.tell('fault', `the API server shows its version ${version}`);
+    if (to === 'lists') for (const resource of RESOURCES) listAnew(resource);
+    else crash(() => {});
+    after(STALE_MS, () => {
+      conditions.view = undefined;
+      story.tell('fault', 'the API server shows everything again');
+      stage.link()?.flush();
+      over();
+    });
+  }
+
+  function troubleLists(one: Extract<Fault, { kind: 'list' }>): void {
+    if (!begin()) return;
+    const { resource, trouble, of } = one;
+    story.tell('fault', `lists of ${resource} for ${of}: ${trouble}`);
+    conditions.lists.set(resource, trouble);
+    conditions.olderVersion = (versionsBefore.get(versionsBefore.size) ?? stage.api.version) - 1;
+    if (of === 'a watch') listAnew(resource);
+    else crash(() => {});
+    after(trouble === 'empty' ? EMPTY_MS : trouble === 'silence' ? SILENCE_MS : TROUBLE_MS, () => {
+      conditions.lists.delete(resource);
+      story.tell('fault', `lists of ${resource} are well again`);
+      over();
+    });
+  }
+
+  function troubleWatch({ resource, trouble }: Extract<Fault, { kind: 'watch' }>): void {
+    if (!begin()) return;
+    story.tell('fault', `the watch of ${resource}: ${trouble}`);
+    conditions.watches.set(resource, trouble);
+    if (trouble === '429' || trouble === '500') stage.link()?.breakWatch(resource, 'reset');
+    after(trouble === 'dead' ? DEAD_MS : TROUBLE_MS, () => {
+      conditions.watches.delete(resource);
+      story.tell('fault', `the watch of ${resource} is well again`);
+      stage.link()?.flush();
+      over();
+    });
+  }
+
+  function hide({ resource, from, to, then }: Extract<Fault, { kind: 'hidden' }>, number: number): void {
+    if (number === from && begin()) {
+      story.tell('fault', `${resource}: events are hidden`);
+      conditions.hidden.add(resource);
+    }
+    if (number === to && state === 'on') {
+      // Its own event is the first that is seen again.
+      story.tell('fault', `${resource}: the watch ${then}`);
+      after(1, () => {
+        if (then === 'goes on') stage.link()?.showHidden(resource);
+        else {
+          conditions.hidden.delete(resource);
+          listAnew(resource);
+        }
+        over();
+      });
+    }
+  }
+
+  return {
+    over,
+    isOver: () => state === 'over',
+    /** Users wait for its end before they go on: it lasts longer than what they do, and would be no fault of one step. */
+    isLong: () => state === 'on' && isLong(fault),
+    overAt: () => overAt,
+    onStep(step: number): void {
+      if (fault.kind === 'list' && fault.step === step) troubleLists(fault);
+      if (fault.kind === 'watch' && fault.step === step) troubleWatch(fault);
+    },
+    onUserEvent(number: number, version: number): void {
+      versionsBefore.set(number, version - 1);
+      if (fault.kind === 'stale' && fault.after === number) after(2_000, () => goStale(fault));
+      if (fault.kind === 'hidden') hide(fault, number);
+    },
+    onUnit: (number: number, when: When): void => onWrite('registry', number, when),
+    onApiWrite: (number: number, when: When): void => onWrite('status', number, when),
+    onCall(operation: RegistryOperation, number: number): RegistryTrouble | undefined {
+      if (fault.kind !== 'registry' || fault.operation !== operation || fault.call !== number) return undefined;
+      return begin() ? fault.trouble : undefined;
+    },
+  };
+}
+
+const isLong = (fault: Fault): boolean =>
+  'trouble' in fault && ['dead', 'silence', 'long-frozen'].includes(fault.trouble);
+
+const RESOURCES = [
+  'namespaces',
+  'services',
+  'endpointslices.discovery.k8s.io',
+  'serviceregistrations.roster.dev',
+  'clusterserviceregistrations.roster.dev',
+  'clusterregistries.roster.dev',
+] as const;

@@ -1,0 +1,77 @@
+// A plan says where one fault strikes in a run of a workload. It is data, found by enumeration from what a run without faults did.
+import type { ListTrouble, WatchTrouble } from './api-link.ts';
+import type { RegistryOperation, RegistryTrouble } from './registry-server.ts';
+
+export type Fault =
+  | { readonly kind: 'none' }
+  /** The operator dies at its nth write, and starts anew. */
+  | {
+      readonly kind: 'crash';
+      readonly of: 'registry' | 'status';
+      readonly write: number;
+      readonly when: 'before the answer' | 'after the answer';
+    }
+  /** After a write of a user, the API server shows for a while what was before another one, and then catches up. */
+  | {
+      readonly kind: 'stale';
+      readonly after: number;
+      readonly before: number;
+      /**
+       * Who is shown it, and in what. A watch that must list anew: in everything, quorum reads too. A process that has just started: in what comes from
+       * the caches of the API server, as from a member that lags.
+       */
+      readonly to: 'lists' | 'a new process';
+    }
+  /** Events of a resource from one write of a user up to the one that cancels it are not seen. */
+  | {
+      readonly kind: 'hidden';
+      readonly resource: string;
+      readonly from: number;
+      readonly to: number;
+      readonly then: 'goes on' | 'lists anew';
+    }
+  /** While a step is made, the lists of a resource fail, whether asked for by a new process or for a watch that broke. */
+  | {
+      readonly kind: 'list';
+      readonly resource: string;
+      readonly trouble: ListTrouble;
+      readonly step: number;
+      readonly of: 'a watch' | 'a new process';
+    }
+  | { readonly kind: 'watch'; readonly resource: string; readonly trouble: WatchTrouble; readonly step: number }
+  /** The nth call of a kind that the registry gets. */
+  | {
+      readonly kind: 'registry';
+      readonly operation: RegistryOperation;
+      readonly call: number;
+      readonly trouble: RegistryTrouble;
+    };
+
+export interface Plan {
+  /** `workload/kind/number`. */
+  readonly id: string;
+  readonly workload: string;
+  readonly fault: Fault;
+}
+
+export function told(fault: Fault): string {
+  switch (fault.kind) {
+    case 'none':
+      return 'no fault';
+    case 'crash':
+      return `the operator dies at its ${ordinal(fault.write)} write to ${fault.of === 'registry' ? 'the registry' : 'the API server'}, right ${fault.when}`;
+    case 'stale':
+      return `after write ${fault.after} of the users, ${fault.to === 'lists' ? 'lists' : 'a new process'} get what was before write ${fault.before}`;
+    case 'hidden':
+      return `${fault.resource}: no event from write ${fault.from} of the users to ${fault.to}, then the watch ${fault.then}`;
+    case 'list':
+      return `lists of ${fault.resource} for ${fault.of} in step ${fault.step}: ${fault.trouble}`;
+    case 'watch':
+      return `the watch of ${fault.resource} in step ${fault.step}: ${fault.trouble}`;
+    case 'registry':
+      return `the ${ordinal(fault.call)} ${fault.operation} of the registry: ${fault.trouble}`;
+  }
+}
+
+const ordinal = (n: number): string =>
+  `${n}${['th', 'st', 'nd', 'rd'][n % 100 > 10 && n % 100 < 14 ? 0 : n % 10] ?? 'th'}`;
