@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { parseRosterObject } from '../src/api/parse.ts';
 import { CONDITION_REASONS } from '../src/api/reasons.ts';
+import { defences } from './faults/naive/builds.ts';
 import { sharedConsul } from './servers/shared.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -95,3 +96,17 @@ async function failureCodes(): Promise<readonly string[]> {
   const codes = sources.flatMap((source) => [...source.matchAll(/(?:code: |return |\? |: )'([A-Z][A-Za-z]+)'/g)]);
   return codes.map(([, code = '']) => code);
 }
+
+test('docs/reliability.md names tests that are there, and defences that the laboratory can switch off', async () => {
+  const text = await readFile(join(root, 'docs', 'reliability.md'), 'utf8');
+  const files = [...text.matchAll(/test\/[\w/-]+\.test\.ts/g)].map(([path]) => path);
+  assert.ok(files.length >= 15);
+  for (const path of files) await access(join(root, path));
+  const track = text.slice(text.indexOf('## Track record'));
+  const named = [...track.matchAll(/naive: ((?:`[^`]+`(?:, )?)+)/g)].flatMap(([, list = '']) =>
+    [...list.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name),
+  );
+  assert.ok(named.length >= 5);
+  for (const name of named)
+    assert.ok(defences.includes(name), `there is no defence "${name}" in test/faults/naive/builds.ts`);
+});
