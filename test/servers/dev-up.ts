@@ -106,7 +106,11 @@ async function writeBin(registryNames: readonly RegistryName[]): Promise<void> {
   }
   const node = join(paths.root, 'node_modules', '.bin', 'node');
   const roster = join(paths.bin, 'roster');
-  await writeFile(roster, `#!/bin/sh\nexec ${quote(node)} ${quote(join(paths.root, 'src', 'main.ts'))} "$@"\n`);
+  // The registries of this environment are on loopback, which Registries of namespaces may not name by default.
+  const variable = 'ROSTER_TENANT_REGISTRY_NETWORKS';
+  const networks = `${variable}="\${${variable}-127.0.0.0/8}"`;
+  const command = `${quote(node)} ${quote(join(paths.root, 'src', 'main.ts'))} "$@"`;
+  await writeFile(roster, `#!/bin/sh\nexport ${networks}\nexec ${command}\n`);
   await chmod(roster, 0o755);
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -32,6 +32,23 @@ describe('dev-up and dev-down', () => {
     assert.match(crds.stdout, /serviceregistrations\.roster\.dev/);
     assert.equal((await fetch(`${env['CONSUL_ADDR']}/v1/status/leader`)).status, 200);
     assert.equal((await fetch(`${env['ROSTER_URL']}/livez`)).status, 200);
+
+    // Also a namespace may name a registry of this environment, although it is on loopback.
+    const kubeconfig = { KUBECONFIG: env['KUBECONFIG'] ?? '' };
+    const own = join(directory, 'registry.json');
+    await writeFile(
+      own,
+      JSON.stringify({
+        apiVersion: 'roster.dev/v1alpha1',
+        kind: 'Registry',
+        metadata: { name: 'own', namespace: 'default' },
+        spec: { type: 'Consul', consul: { address: env['CONSUL_ADDR'] } },
+      }),
+    );
+    assert.equal((await ended(kubectl, ['apply', '-f', own], kubeconfig)).code, 0);
+    const ready = ['wait', '--for=condition=Ready', '--timeout=60s', '-n', 'default', 'registries.roster.dev/own'];
+    assert.equal((await ended(kubectl, ready, kubeconfig)).code, 0);
+    await rm(own);
 
     const help = await ended(join(directory, 'bin', 'roster'), ['--help']);
     assert.match(help.stdout, /^Usage: roster /);
