@@ -83,6 +83,12 @@ function reasonFor(instance: Instance, view: View, wanted: readonly Wanted[]): R
       message: `Service ${owner} has no EndpointSlices; that is no evidence that its Pods are gone`,
     };
   }
+  if (wanted.length > 0 && view.endpoints === 'unconfirmed') {
+    return {
+      because: 'unconfirmed',
+      message: `the last list did not show all EndpointSlices of Service ${owner} that were seen; the next one will tell`,
+    };
+  }
   if (isGone(state)) return 'RegistrationDeleted';
   return state === 'covers' ? 'EndpointRemoved' : 'NotSelected';
 }

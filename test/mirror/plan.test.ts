@@ -123,6 +123,11 @@ describe('the evidence for a removal', () => {
       { observed: [stray()], slices: [], endpoints: 'unknown' },
       'keep 10.9.9.9 no-endpoint-slices',
     ],
+    [
+      'slices of which the last list lacked some',
+      { observed: [stray()], endpoints: 'unconfirmed' },
+      'keep 10.9.9.9 unconfirmed',
+    ],
     ['slices that are cut short', { observed: [stray()], endpoints: 'unknown' }, 'keep 10.9.9.9 no-endpoint-slices'],
     ['a deleted Service', { observed: [stray()], service: { state: 'deleted' } }, 'deregister 10.9.9.9 ServiceDeleted'],
     [
