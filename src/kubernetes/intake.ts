@@ -66,6 +66,7 @@ export interface IntakeOptions<T extends KubeObject> {
  * - The newest version wins: no answer replaces an object by an older one of itself.
  * - One name, two UIDs: the old object was deleted and another one made.
  * - A list shows what exists, never what does not: objects that it lacks stay cached and are `missing` until their absence is confirmed.
+ * - What a list shows again, or is the first list to show beside events, is told again although it did not change: it was doubtful, and is no more.
  * - A list older than what was already seen is refused, until a second one, `confirmMs` later, shows that the cluster was restored.
  * - Readers see all of a list at once, and deltas come after that.
  */
@@ -74,6 +75,8 @@ export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
   const store = writer.reader;
   const missing = new Map<ObjectKey, { readonly uid: string; readonly since: number }>();
   let seen = '';
+  /** When the first list came, which was without anything; nothing has come by events either. */
+  let emptySince: number | undefined;
   let older: { readonly resourceVersion: string; readonly at: number } | undefined;
 
   const put = (object: T, previous: T | undefined): readonly Delta<T>[] => {
@@ -122,20 +125,29 @@ export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
       older = undefined;
       seen = list.resourceVersion;
 
+      const doubted = !store.complete;
+      if (!store.synced || doubted) writer.markComplete(list.entries.length > 0 || confirmsEmptiness(list));
+
       const deltas: Delta<T>[] = [];
       const present = new Set<ObjectKey>();
       for (const entry of list.entries) {
         present.add(entry.key);
-        missing.delete(entry.key);
-        const cached = store.get(entry.key)?.metadata;
-        const age = cached === undefined ? 1 : compareResourceVersions(entry.resourceVersion, cached.resourceVersion);
+        const isBack = missing.delete(entry.key);
+        writer.markMissing(entry.key, false);
+        const object = store.get(entry.key);
+        const age =
+          object === undefined ? 1 : compareResourceVersions(entry.resourceVersion, object.metadata.resourceVersion);
         // Versions of the time before a restore say nothing about those after it.
         if (age > 0 || rewound) deltas.push(...replace(entry));
+        else if (object !== undefined && (isBack || doubted))
+          deltas.push({ type: 'applied', object, previous: object });
       }
       for (const object of store.all()) {
         const key = objectKey(object.metadata);
         const { uid } = object.metadata;
-        if (!present.has(key) && missing.get(key)?.uid !== uid) missing.set(key, { uid, since: list.finishedAt });
+        if (present.has(key)) continue;
+        if (missing.get(key)?.uid !== uid) missing.set(key, { uid, since: list.finishedAt });
+        writer.markMissing(key, true);
       }
       for (const key of missing.keys()) if (store.get(key) === undefined) missing.delete(key);
       writer.markSynced();
@@ -183,6 +195,12 @@ export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
       return true;
     },
   };
+
+  function confirmsEmptiness({ startedAt, finishedAt }: CompleteList<T>): boolean {
+    if (store.size > 0) return false;
+    emptySince ??= finishedAt;
+    return startedAt - emptySince >= confirmMs;
+  }
 
   function takeBookmark(object: unknown): Taken {
     const metadata = isFields(object) && isFields(object['metadata']) ? object['metadata'] : {};

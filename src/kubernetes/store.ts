@@ -19,6 +19,13 @@ export interface Store<T extends KubeObject> {
   readonly size: number;
   /** True from the first complete list on. */
   readonly synced: boolean;
+  /**
+   * False after a first list without anything, until another one says the same or more: it may be one of a server that cannot say yet, and what came by
+   * events since then only some of what exists.
+   */
+  readonly complete: boolean;
+  /** Cached, and the last list lacked it: gone, or left out by mistake. */
+  isMissing(key: ObjectKey): boolean;
   /** Rejects with the signal's reason when it aborts first. */
   whenSynced(signal: AbortSignal): Promise<void>;
   /**
@@ -39,6 +46,9 @@ export interface StoreWriter<T extends KubeObject> {
   /** Remembers the key as deleted, whether it was cached or not. */
   remove(key: ObjectKey, known?: Deletion): void;
   markSynced(): void;
+  markComplete(complete: boolean): void;
+  /** Until it is put or removed, or marked as listed. */
+  markMissing(key: ObjectKey, missing: boolean): void;
 }
 
 const TOMBSTONES = 20_000;
@@ -55,7 +65,9 @@ export function createStore<T extends KubeObject>(
   const indexed = new Map(Object.keys(indexes).map((name) => [name, new Map<string, Map<ObjectKey, T>>()]));
   const tombstones = new Map<ObjectKey, Tombstone>();
   const waiting = new Set<() => void>();
+  const missing = new Set<ObjectKey>();
   let synced = false;
+  let complete = true;
 
   const unindex = (key: ObjectKey, object: T) => {
     for (const [name, values] of indexed) {
@@ -95,6 +107,10 @@ export function createStore<T extends KubeObject>(
     get synced() {
       return synced;
     },
+    get complete() {
+      return complete;
+    },
+    isMissing: (key) => missing.has(key),
     whenSynced(signal) {
       if (synced) return Promise.resolve();
       return new Promise((resolve, reject) => {
@@ -125,12 +141,14 @@ export function createStore<T extends KubeObject>(
       if (previous) unindex(key, previous);
       objects.set(key, object);
       tombstones.delete(key);
+      missing.delete(key);
       index(key, object);
     },
     remove(key, known = 'seen') {
       const previous = objects.get(key);
       if (previous) unindex(key, previous);
       objects.delete(key);
+      missing.delete(key);
       const before = tombstones.get(key);
       tombstones.delete(key);
       // What was seen to go, or to be about to, is known better than by its absence.
@@ -149,6 +167,13 @@ export function createStore<T extends KubeObject>(
     markSynced() {
       synced = true;
       for (const done of [...waiting]) done();
+    },
+    markComplete(isComplete) {
+      complete = isComplete;
+    },
+    markMissing(key, isMissing) {
+      if (isMissing) missing.add(key);
+      else missing.delete(key);
     },
   };
 

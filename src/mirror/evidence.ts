@@ -23,6 +23,11 @@ export function proof(instance: Instance, view: View, wanted: readonly Wanted[])
   return typeof found === 'string' ? { reason: found, evidence: evidenceOf(instance, view) } : found;
 }
 
+export const notInCache = (registration: string): Kept => ({
+  because: 'unconfirmed',
+  message: `${registration} is not in the cache; its absence is being confirmed`,
+});
+
 /** The strongest that there is, whatever the reason. */
 function evidenceOf({ address, health, marks }: Instance, { service, registrations, terminated }: View): Evidence {
   const state = registrations[marks.registration];
@@ -48,9 +53,7 @@ function reasonFor(instance: Instance, view: View, wanted: readonly Wanted[]): R
   if (service.state === 'missing') {
     return { because: 'unconfirmed', message: `Service ${owner} is not in the cache; its absence is being confirmed` };
   }
-  if (state === 'missing') {
-    return { because: 'unconfirmed', message: `${registration} is not in the cache; its absence is being confirmed` };
-  }
+  if (state === 'missing') return notInCache(registration);
   if (service.state === 'deleted') return 'ServiceDeleted';
   // A deletion that was seen says more than an absence that was proved, and a burst of them is told by this reason.
   if (service.state === 'proved-absent')
@@ -78,6 +81,12 @@ function reasonFor(instance: Instance, view: View, wanted: readonly Wanted[]): R
     return {
       because: 'no-endpoint-slices',
       message: `Service ${owner} has no EndpointSlices; that is no evidence that its Pods are gone`,
+    };
+  }
+  if (wanted.length > 0 && view.endpoints === 'unconfirmed') {
+    return {
+      because: 'unconfirmed',
+      message: `the last list did not show all EndpointSlices of Service ${owner} that were seen; the next one will tell`,
     };
   }
   if (isGone(state)) return 'RegistrationDeleted';

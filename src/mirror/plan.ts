@@ -1,6 +1,6 @@
 import type { Change, LeftAlone, Plan, PlannedChange, Removal } from './change.ts';
 import type { Wanted } from './desired.ts';
-import { type Fate, isGone, type Kept, proof } from './evidence.ts';
+import { type Fate, isGone, type Kept, notInCache, proof } from './evidence.ts';
 import { type Instance, sameInstance } from './instance.ts';
 import type { EntryPolicy, View } from './view.ts';
 
@@ -11,6 +11,7 @@ import type { EntryPolicy, View } from './view.ts';
  *   -          yes         register
  *   same       yes         -
  *   other      yes         update              (not with updatePolicy CreateOnly, unless only its lease is taken over)
+ *   other      yes         left alone          by automatic mirroring, while the ServiceRegistration that wrote it is neither seen nor proved absent
  *   yes        no          deregister          with evidence, and with updatePolicy Sync
  *   yes        no          left alone          without
  *   yes        no          update              of a registration that goes with deletionPolicy Retain: marked as left behind
@@ -27,7 +28,9 @@ export function planChanges(view: View, wanted: readonly Wanted[]): Plan {
       keep.add(instance.id);
       const change = toward(instance, standing.get(instance.id));
       if (change === undefined) continue;
-      const held = heldByPolicy(one.registration.spec, change.reason === 'LeaseTakenOver' ? 'register' : change.action);
+      const held =
+        heldForProof(change, one, view) ??
+        heldByPolicy(one.registration.spec, change.reason === 'LeaseTakenOver' ? 'register' : change.action);
       if (held === undefined) changes.push(change);
       else leftAlone.push({ instance, ...held });
     }
@@ -56,6 +59,14 @@ function toward(instance: Instance, previous: Instance | undefined): PlannedChan
     return { action: 'update', instance, previous, reason: 'LeaseTakenOver' };
   }
   return { action: 'update', instance, previous, reason: 'Changed' };
+}
+
+/** A team's own registration goes before automatic mirroring, and may only be missing from the cache: nothing is taken over before it is proved absent. */
+function heldForProof(change: PlannedChange, { registration }: Wanted, view: View): Kept | undefined {
+  if (change.action !== 'update' || registration.kind === 'ServiceRegistration') return undefined;
+  const writer = change.previous.marks.registration;
+  const isTeams = writer.startsWith('ServiceRegistration/');
+  return isTeams && view.registrations[writer] === 'missing' ? notInCache(writer) : undefined;
 }
 
 /** Once the registration is gone, nothing but the mark on the entry tells that it is to stay. */

@@ -49,8 +49,11 @@ export interface View {
   readonly owner: string;
   readonly service: Presence<Service>;
   readonly slices: readonly EndpointSlice[];
-  /** `unknown`: no slice was seen and none was deleted before our eyes, or the source is cut short; nothing may be removed for it. */
-  readonly endpoints: 'known' | 'unknown';
+  /**
+   * `unknown`: no slice was seen and none was deleted before our eyes, or the source is cut short. `unconfirmed`: the last list lacked a slice that is
+   * cached, or everything. Nothing may be removed for either.
+   */
+  readonly endpoints: 'known' | 'unknown' | 'unconfirmed';
   /** Addresses of entries that slices, those of now or earlier ones, have shown as terminating. */
   readonly terminated: readonly string[];
   /** Those that cover the Service, the one with precedence first. */

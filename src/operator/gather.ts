@@ -1,4 +1,4 @@
-import type { EndpointSlice, ObjectKey, Service } from '../api/core.ts';
+import { type EndpointSlice, type ObjectKey, objectKey, type Service } from '../api/core.ts';
 import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
 import type { Deletion } from '../kubernetes/store.ts';
 import type { Instance } from '../mirror/instance.ts';
@@ -35,8 +35,6 @@ export function gather(
   const service = presence(caches, owner);
   const covering = coveringOf(surroundings, registry, owner, observed);
   const slices = caches.slices.by('service', owner);
-  const truncated = slices.some((slice) => slice.truncated);
-  const known = !truncated && (slices.length > 0 || caches.emptied.has(owner));
   const marks = new Set(observed.map((instance) => instance.marks.registration));
   const covered = new Set(covering.map(registrationId));
   return {
@@ -45,7 +43,7 @@ export function gather(
     registry: { id, allowUnmanagedEndpoints: registry.spec.allowUnmanagedEndpoints },
     service,
     slices,
-    endpoints: known ? 'known' : 'unknown',
+    endpoints: areEndpointsKnown(caches, owner, slices),
     terminated: terminatedOf(caches, owner, slices, observed),
     covering,
     coverage: isCoverageKnown(caches, id, owner, covering) ? 'known' : 'unknown',
@@ -56,6 +54,14 @@ export function gather(
     policies: Object.fromEntries([...marks].flatMap((id) => policyEntry(caches, id))),
     observed,
   };
+}
+
+function areEndpointsKnown(caches: Caches, owner: ObjectKey, slices: readonly EndpointSlice[]): View['endpoints'] {
+  if (slices.some((slice) => slice.truncated)) return 'unknown';
+  if (slices.length === 0 && !caches.emptied.has(owner)) return 'unknown';
+  const isDoubtful =
+    !caches.slices.complete || slices.some(({ metadata }) => caches.slices.isMissing(objectKey(metadata)));
+  return isDoubtful ? 'unconfirmed' : 'known';
 }
 
 const GONE = { seen: 'deleted', proved: 'proved-absent' } as const satisfies Readonly<Record<Deletion, string>>;

@@ -138,7 +138,12 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
   }
 
   async function lead(term: Term): Promise<void> {
-    const scope = AbortSignal.any([signal, term.signal]);
+    // Not AbortSignal.any: Node keeps what listens to one for as long as none of its signals aborts, and a term without election never does.
+    const over = new AbortController();
+    const end = () => over.abort();
+    for (const one of [signal, term.signal]) one.addEventListener('abort', end, { once: true });
+    if (signal.aborted || term.signal.aborted) end();
+    const scope = over.signal;
     const timing = { clock, random, signal: scope };
     const pace = createAuditPace({ ...timing, intervalMs: options.auditMs });
     const { onBlind } = options;
@@ -156,6 +161,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
         scope.aborted ? undefined : recover(RegistryError.from(thrown, 'check'), scope),
       );
     }
+    for (const one of [signal, term.signal]) one.removeEventListener('abort', end);
   }
 
   /** Claims the registry, lists it completely before anything is decided, and stays with it until the next list is due. */

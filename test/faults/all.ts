@@ -1,4 +1,4 @@
-// Every plan with every registry: node test/faults/all.ts. One line for each workload and registry, and one for each plan that is red.
+// Every plan with every registry: node test/faults/all.ts [workload]. One line for each workload and registry, and one for each plan that is red.
 import { knownFailure } from './known.ts';
 import { subjectOf } from './laboratory.ts';
 import { type Plan, told } from './plan.ts';
@@ -10,7 +10,9 @@ let unexpected = 0;
 const began = performance.now();
 const passed = (since: number) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
-for (const workload of WORKLOADS) {
+const [only] = process.argv.slice(2);
+
+for (const workload of WORKLOADS.filter(({ name }) => only === undefined || name === only)) {
   for (const type of await registryTypes()) {
     const started = performance.now();
     const subject = await subjectOf(workload, type);

@@ -12,16 +12,18 @@ interface RedPlan {
 
 /** By the defence: a plan that the operator survives, and not without it. */
 const RED: Readonly<Record<string, RedPlan>> = {
-  'the initial gate': { plan: 'precedence/list/128', wrong: /updated 3 times, not 1/ },
+  'the initial gate': { plan: 'precedence/list/149', wrong: /updated 1 times, not 0/ },
   'evidence before removal': { plan: 'service/list/83', wrong: /was wanted all the time, and was removed/ },
-  'what a list lacks is not gone': { plan: 'scale/list/82', wrong: /was wanted all the time, and was removed/ },
+  'what a list lacks is not gone': { plan: 'scale/list/124', wrong: /was wanted all the time, and was removed/ },
   'older lists are refused': { plan: 'scale/stale/3', wrong: /was wanted all the time, and was removed/ },
   'a silent watch is dead': { plan: 'scale/watch/66', wrong: /at the end .* does not stand/ },
-  'acknowledgements outlive an older list': { plan: 'scale/registry/29', wrong: /written 1 times without effect/ },
-  'a status that comes back is looked at': { plan: 'service/stale/5', wrong: /at the end a status is/ },
+  'acknowledgements outlive an older list': { plan: 'scale/registry/50', wrong: /written 1 times without effect/ },
+  'a status that comes back is looked at': { plan: 'readiness/watch/112', wrong: /at the end a status is/ },
   'lists are quorum reads': { plan: 'service/stale/10', wrong: /deregistered 3 times, not 2/ },
   'absence is asked live': { plan: 'scale/list/145', wrong: /was wanted all the time, and was removed/ },
-  'what is ambiguous is read again': { plan: 'scale/registry/15', wrong: /written 1 times without effect/ },
+  'the deletion guard': { plan: 'vanish/none/1', wrong: /deregistered 1 times, not 0/ },
+  'the fence': { plan: 'scale/overtaken/8', wrong: /was wanted all the time, and was removed/ },
+  'what is ambiguous is read again': { plan: 'scale/registry/57', wrong: /written 1 times without effect/ },
 };
 
 describe('an operator with one defence switched off', () => {
@@ -36,6 +38,7 @@ describe('an operator with one defence switched off', () => {
       assert.deepEqual((await subject.judge(plan, REAL)).wrong, []);
       const { wrong } = await subject.judge(plan, build);
       assert.match(wrong.join('\n'), expected);
+      if (plan === subject.calm) return;
       const calm = { ...plan, fault: { kind: 'none' } as const };
       assert.deepEqual((await subject.judge(calm, build)).wrong, [], 'it is wrong without any fault too');
     });

@@ -55,7 +55,7 @@ export function openDirector(fault: Fault, stage: Stage) {
     });
   }
 
-  function onWrite(of: 'registry' | 'status', number: number, when: When): void {
+  function onWrite(of: 'registry' | 'status' | 'claim', number: number, when: When): void {
     if (fault.kind !== 'crash' || fault.of !== of || fault.write !== number || fault.when !== when) return;
     if (begin()) crash(over);
   }
@@ -141,8 +141,16 @@ export function openDirector(fault: Fault, stage: Stage) {
       if (fault.kind === 'hidden') hide(fault, number);
     },
     onUnit: (number: number, when: When): void => onWrite('registry', number, when),
+    onClaim: (number: number, when: When): void => onWrite('claim', number, when),
     onApiWrite: (number: number, when: When): void => onWrite('status', number, when),
-    onCall(operation: RegistryOperation, number: number): RegistryTrouble | undefined {
+    onCall(
+      operation: RegistryOperation,
+      number: number,
+    ): RegistryTrouble | { readonly overtakenByMs: number } | undefined {
+      if (fault.kind === 'overtaken' && operation === 'apply' && fault.call === number && begin()) {
+        crash(() => {});
+        return { overtakenByMs: fault.byMs };
+      }
       if (fault.kind !== 'registry' || fault.operation !== operation || fault.call !== number) return undefined;
       return begin() ? fault.trouble : undefined;
     },

@@ -50,12 +50,13 @@ const READ_TROUBLES: readonly RegistryTrouble[] = [
   'restart',
   'wiped',
 ];
-/** Of lists and checks, of which a run has many that are alike. */
+/** Of lists, checks and claims, of which a run has many that are alike. */
 const READS = 3;
+const OVERTAKEN_MS = [5_000, 15_000, 25_000];
 /** In which a registry that was wiped is full again. */
 const REFILL_MS = 5_000;
 
-export function plansOf(reference: Run, steps: number): readonly Plan[] {
+export function plansOf(reference: Run, steps: number, isFenced: boolean): readonly Plan[] {
   const { workload } = reference.plan;
   const kinds = {
     crash: crashes(reference),
@@ -66,6 +67,8 @@ export function plansOf(reference: Run, steps: number): readonly Plan[] {
       WATCH_TROUBLES.map((trouble): Fault => ({ kind: 'watch', resource, trouble, step })),
     ),
     registry: registryTroubles(reference),
+    // Where the registry itself compares nothing, only the Lease stands between two operators.
+    overtaken: isFenced ? overtakings(reference) : [],
   };
   return Object.entries(kinds).flatMap(([kind, faults]) =>
     faults.map((fault, index) => ({ id: `${workload}/${kind}/${index + 1}`, workload, fault })),
@@ -73,7 +76,7 @@ export function plansOf(reference: Run, steps: number): readonly Plan[] {
 }
 
 /** One for each write, and for each moment at which its writer may die. */
-function crashes({ units, writes }: Run): readonly Fault[] {
+function crashes({ units, writes, claims }: Run): readonly Fault[] {
   const whens = ['before the answer', 'after the answer'] as const;
   return [
     ...units.flatMap(({ number: write }) =>
@@ -82,8 +85,17 @@ function crashes({ units, writes }: Run): readonly Fault[] {
     ...writes.flatMap(({ number: write }) =>
       whens.map((when): Fault => ({ kind: 'crash', of: 'status', write, when })),
     ),
+    ...Array.from({ length: claims }, (_, index) => index + 1).flatMap((write) =>
+      whens.map((when): Fault => ({ kind: 'crash', of: 'claim', write, when })),
+    ),
   ];
 }
+
+/** Each apply of the old process arrives in one of the steps that follow, when the new one has done what was to do. */
+const overtakings = ({ calls }: Run): readonly Fault[] =>
+  calls
+    .filter(({ operation }) => operation === 'apply')
+    .flatMap(({ number: call }) => OVERTAKEN_MS.map((byMs): Fault => ({ kind: 'overtaken', call, byMs })));
 
 /**
  * For each deletion, what was before it, shown right after it; and where it was undone later, what was before that, shown right after it was undone:
@@ -113,8 +125,15 @@ function lost({ number, wanted }: UserEvent, events: readonly UserEvent[]): read
   return [...before].filter((id) => !wanted.has(id));
 }
 
+/** Entries that stand at the end although nobody wants them from then on: they are held, or their registration left them behind. */
+function leavesBehind(one: UserEvent, events: readonly UserEvent[], end: Run['end']): boolean {
+  const standing = new Set(end.entries.map(({ id }) => id));
+  const later = events.filter(({ number }) => number > one.number);
+  return lost(one, events).some((id) => standing.has(id) && !later.some(({ wanted }) => wanted.has(id)));
+}
+
 /** Events that cancel each other: of one object, which is then as it was before the first; or of one entry, which is wanted again or no more. */
-function hiddenWindows({ events }: Run): readonly Fault[] {
+function hiddenWindows({ events, end }: Run): readonly Fault[] {
   const pairs = new Map<string, readonly [UserEvent, UserEvent]>();
   // What leaves by our own hand does not go while nobody sees that it is to go.
   for (const first of events.filter((one) => !isLeaving(one))) {
@@ -122,7 +141,9 @@ function hiddenWindows({ events }: Run): readonly Fault[] {
       ({ number, event }) => number > first.number && event.resource === first.event.resource,
     );
     const second = later.find((one) => undoes(one, first) || togglesBack(first, one, events));
-    if (second !== undefined) pairs.set(`${first.number} ${second.number}`, [first, second]);
+    // What is held or left behind at the end must have been seen.
+    if (second !== undefined && !leavesBehind(second, events, end))
+      pairs.set(`${first.number} ${second.number}`, [first, second]);
   }
   return [...pairs.values()].flatMap(([{ number: from, event }, { number: to }]) =>
     (['goes on', 'lists anew'] as const).map(
@@ -181,9 +202,9 @@ function listsOf(resource: string, step: number): readonly Fault[] {
   );
 }
 
-function registryTroubles({ calls, events }: Run): readonly Fault[] {
-  // What a registration leaves behind for good, nobody can register again.
-  const leftBehind = events.find((one) => isLeaving(one) && one.event.object.spec.deletionPolicy === 'Retain');
+function registryTroubles({ calls, events, end }: Run): readonly Fault[] {
+  // What stands although nobody wants it any more, nobody can register again.
+  const leftBehind = events.find((one) => leavesBehind(one, events, end));
   return calls.flatMap(({ operation, number: call, at }) => {
     if (operation !== 'apply' && call > READS) return [];
     const canBeRefilled = leftBehind === undefined || at < leftBehind.event.at - REFILL_MS;

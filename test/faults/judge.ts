@@ -24,6 +24,7 @@ function mayMerge({ plan: { fault }, missedDeletion }: Run): boolean {
     case 'none':
       return false;
     case 'crash':
+    case 'overtaken':
       return missedDeletion;
     case 'registry':
       return fault.trouble.endsWith('frozen');
@@ -47,15 +48,18 @@ export function violations(run: Run, reference: Run): readonly string[] {
   ];
 }
 
-/** The reference has nothing to be compared with but what the cluster asks for. */
-export function violationsOfReference(run: Run): readonly string[] {
+/** The reference has nothing to be compared with but what the cluster asks for, and so many entries that are held although it does not. */
+export function violationsOfReference(run: Run, held = 0): readonly string[] {
   const standing = run.end.entries.filter(({ marks }) => !marks.retained).map(({ id }) => id);
   const lacking = [...run.wantedAtEnd].filter((id) => !standing.includes(id));
   const left = standing.filter((id) => !run.wantedAtEnd.has(id));
   const repeats = run.units.flatMap(({ written }) => written).filter(({ effect }) => effect === 'repeat');
   return [
     ...lacking.map((id) => `${id} is wanted and does not stand at the end`),
-    ...left.map((id) => `${id} stands at the end, and nobody wants it`),
+    ...(left.length === held ? [] : [`${left.length} stand at the end that nobody wants, and not ${held}: ${left}`]),
+    ...(run.isBlocked === held > 0
+      ? []
+      : [`${held} are held, and the statuses say ${run.isBlocked ? 'so' : 'nothing'}`]),
     ...repeats.map(({ change }) => `${change.instance.id} was written without effect`),
     ...run.writes.filter(({ effective }) => !effective).map(({ what }) => `${what} said nothing new`),
     ...run.absences,

@@ -6,16 +6,12 @@ import type { Plan } from './plan.ts';
  */
 const KNOWN: readonly { readonly plans: RegExp; readonly why: string }[] = [
   {
-    plans: /^move\/list\/(82|103|124)$/,
-    why: 'A list that is empty by mistake, right after a change that it hides: the slices that it lacks stay, as they were before. Until the next list, 30 s later, an address that moved from one slice to another stands in none of those that are known, and is removed when the first one loses it.',
+    plans: /^precedence\/list\/41$/,
+    why: 'A process that starts with an empty list of Services does not know of the one that holds a name, and gives the name to another that is made then. When the registration that asked for it goes, its entry is renamed instead of removed. Nothing that is wanted is removed.',
   },
   {
-    plans: /^move\/list\/83$/,
-    why: 'A process that starts with an empty list of slices learns of them one by one. The first of a Service counts as all of them, and the entries of the others are removed.',
-  },
-  {
-    plans: /^precedence\/list\/(41|146|167)$/,
-    why: 'A process that starts with an empty list of registrations takes what a ServiceRegistration asked for as covered by automatic mirroring: the entries are rewritten, and written back when it is seen. Nothing is removed.',
+    plans: /^precedence\/list\/(146|167|251)$/,
+    why: 'A process that starts with an empty list of ServiceRegistrations takes a Service that comes then for covered by automatic mirroring. What it registers is rewritten when the list is asked for again. What stands already is not taken over.',
   },
 ];
 

@@ -15,22 +15,24 @@ export interface Subject {
   readonly workload: Workload;
   readonly type: RegistryType;
   readonly reference: Run;
+  readonly calm: Plan;
   readonly plans: readonly Plan[];
   /** What is wrong with the run by this plan. */
   judge(plan: Plan, build?: Build): Promise<{ readonly run: Run; readonly wrong: readonly string[] }>;
 }
 
 export async function subjectOf(workload: Workload, type: RegistryType): Promise<Subject> {
-  const plan: Plan = { id: `${workload.name}/none/1`, workload: workload.name, fault: { kind: 'none' } };
-  const reference = await play({ workload, type, plan, build: REAL });
-  const wrong = violationsOfReference(reference);
+  const calm: Plan = { id: `${workload.name}/none/1`, workload: workload.name, fault: { kind: 'none' } };
+  const reference = await play({ workload, type, plan: calm, build: REAL });
+  const wrong = violationsOfReference(reference, workload.held);
   if (wrong.length > 0)
     throw new Error(`${workload.name}@${type.name} is wrong without any fault:\n${wrong.join('\n')}`);
   return {
     workload,
     type,
     reference,
-    plans: plansOf(reference, workload.steps(NAMES).length),
+    calm,
+    plans: plansOf(reference, workload.steps(NAMES).length, type.rules.capabilities.fenced),
     async judge(plan, build = REAL) {
       const run = await play({ workload, type, plan, build });
       return { run, wrong: violations(run, reference) };
@@ -56,7 +58,7 @@ export async function findPlan(id: string): Promise<{ readonly subject: Subject;
   if (workload === undefined || type === undefined)
     throw new Error(`${id} is no plan: it is written workload/kind/number@Registry`);
   const subject = await subjectOf(workload, type);
-  const plan = subject.plans.find((one) => one.id === name);
+  const plan = [subject.calm, ...subject.plans].find((one) => one.id === name);
   if (plan === undefined)
     throw new Error(`there is no plan ${name} with ${registry}: ${subject.plans.length} others are`);
   return { subject, plan };

@@ -4,13 +4,15 @@ import type { RegistryOperation, RegistryTrouble } from './registry-server.ts';
 
 export type Fault =
   | { readonly kind: 'none' }
-  /** The operator dies at its nth write, and starts anew. */
+  /** The operator dies at its nth write of entries, its nth claim or its nth write of a status, and starts anew. */
   | {
       readonly kind: 'crash';
-      readonly of: 'registry' | 'status';
+      readonly of: 'registry' | 'claim' | 'status';
       readonly write: number;
       readonly when: 'before the answer' | 'after the answer';
     }
+  /** At its nth apply the operator freezes, and another process takes its place. What was on its way reaches the registry so much later. */
+  | { readonly kind: 'overtaken'; readonly call: number; readonly byMs: number }
   /** After a write of a user, the API server shows for a while what was before another one, and then catches up. */
   | {
       readonly kind: 'stale';
@@ -59,7 +61,9 @@ export function told(fault: Fault): string {
     case 'none':
       return 'no fault';
     case 'crash':
-      return `the operator dies at its ${ordinal(fault.write)} write to ${fault.of === 'registry' ? 'the registry' : 'the API server'}, right ${fault.when}`;
+      return `the operator dies at its ${ordinal(fault.write)} ${WRITES[fault.of]}, right ${fault.when}`;
+    case 'overtaken':
+      return `the operator freezes at its ${ordinal(fault.call)} apply, which arrives ${fault.byMs / 1_000} s later, when another process has taken its place`;
     case 'stale':
       return `after write ${fault.after} of the users, ${fault.to === 'lists' ? 'lists' : 'a new process'} get what was before write ${fault.before}`;
     case 'hidden':
@@ -72,6 +76,12 @@ export function told(fault: Fault): string {
       return `the ${ordinal(fault.call)} ${fault.operation} of the registry: ${fault.trouble}`;
   }
 }
+
+const WRITES = {
+  registry: 'write to the registry',
+  claim: 'claim of the registry',
+  status: 'write to the API server',
+} as const;
 
 const ordinal = (n: number): string =>
   `${n}${['th', 'st', 'nd', 'rd'][n % 100 > 10 && n % 100 < 14 ? 0 : n % 10] ?? 'th'}`;

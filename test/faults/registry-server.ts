@@ -5,10 +5,11 @@ import type { Change } from '../../src/mirror/change.ts';
 import { type Instance, sameInstance } from '../../src/mirror/instance.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { openMemory } from '../../src/registries/memory.ts';
+import { storeOf } from '../../src/registries/memory-store.ts';
 import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
 import type { RegistryType } from './registry-rules.ts';
 
-export type RegistryOperation = 'apply' | 'list' | 'check';
+export type RegistryOperation = 'apply' | 'list' | 'check' | 'claim';
 
 /**
  * slow: what is read is answered late, as it was when it was asked for. lost: done, and the connection breaks before the answer. refused: no connection for a while. limited: not now. frozen: takes what comes, does it and
@@ -32,15 +33,27 @@ export interface WriteUnit {
   readonly written: readonly Written[];
 }
 
+/** Who may write from now on. It is no write of entries: nobody counts it, and what stands is as it was. */
+export interface ClaimUnit {
+  readonly number: number;
+}
+
 export interface RegistryServerOptions {
   readonly type: RegistryType;
   readonly clock: Clock;
   /** Before the call is carried out. */
-  onCall(operation: RegistryOperation, number: number): RegistryTrouble | undefined;
+  onCall(
+    operation: RegistryOperation,
+    number: number,
+  ): RegistryTrouble | { readonly overtakenByMs: number } | undefined;
   /** It stands; nobody has been told. */
   onUnit(unit: WriteUnit): void;
   onAnswered(unit: WriteUnit): void;
+  onClaim(unit: ClaimUnit): void;
+  onClaimAnswered(unit: ClaimUnit): void;
   onTrouble(trouble: RegistryTrouble): void;
+  /** The server has dealt with what a process sent that is gone. */
+  onArrivedLate(): void;
   /** The last trouble is over. */
   onHealed(): void;
 }
@@ -58,10 +71,12 @@ export function openRegistryServer(options: RegistryServerOptions) {
   const { type, clock } = options;
   const entries = new Map<string, Instance>();
   const watches = new Set<() => void>();
-  const calls = { apply: 0, list: 0, check: 0 };
+  const calls = { apply: 0, list: 0, check: 0, claim: 0 };
+  const { claims } = storeOf(entries, clock);
   /** Forgotten by the server itself, by id. */
   const wiped = new Map<string, number>();
   let units = 0;
+  let claimUnits = 0;
   let state: 'up' | 'refusing' | 'frozen' = 'up';
   let thawed: Promise<void> = Promise.resolve();
 
@@ -89,6 +104,7 @@ export function openRegistryServer(options: RegistryServerOptions) {
       case 'wiped':
         for (const id of entries.keys()) wiped.set(id, (wiped.get(id) ?? 0) + 1);
         entries.clear();
+        claims.clear();
         break;
       case 'slow':
         clock.setTimer(SLOW_MS, options.onHealed);
@@ -110,14 +126,22 @@ export function openRegistryServer(options: RegistryServerOptions) {
 
   /** One client of the server: one process of the operator. It is out of touch once that is dead. */
   function connect(isAlive: () => boolean): ServiceRegistry & { lose(): Promise<void> } {
-    const memory = openMemory({ entries, clock, ttlMs: TTL_MS, leasesAll: false });
     const { normalise, capabilities, oneByOne } = type.rules;
+    const open = () => openMemory({ entries, clock, ttlMs: TTL_MS, leasesAll: false });
+    const memory = open();
+    /** Who has claimed nothing writes without being compared. */
+    const claiming = capabilities.fenced ? memory : open();
+
+    /** What is still on its way of a process that is gone. */
+    let late: Promise<void> = Promise.resolve();
+    let isLate = false;
 
     /** Nobody in a dead process ever hears an answer. */
     async function call<T>(operation: RegistryOperation, signal: AbortSignal, carryOut: () => Promise<T>): Promise<T> {
       await later(LATENCY_MS);
       if (!isAlive()) return new Promise(() => {});
       const trouble = options.onCall(operation, ++calls[operation]);
+      if (typeof trouble === 'object') return arriveLate(trouble.overtakenByMs, carryOut);
       if (trouble !== undefined) strike(trouble);
       if (state === 'refusing') throw broken(false);
       if (trouble === 'limited') throw new RegistryError('rate-limited', 'not now');
@@ -125,12 +149,23 @@ export function openRegistryServer(options: RegistryServerOptions) {
       const done = (async () => {
         if (state === 'frozen') await thawed;
         const result = await carryOut();
-        if (trouble === 'lost') throw broken(operation === 'apply');
+        if (trouble === 'lost') throw broken(operation === 'apply' || operation === 'claim');
         await later(trouble === 'slow' ? SLOW_MS : LATENCY_MS);
         if (!isAlive()) return new Promise<never>(() => {});
         return result;
       })();
       return given === undefined ? done : Promise.race([done, given]);
+    }
+
+    /** Whoever sent it is frozen, and hears no answer. */
+    function arriveLate<T>(ms: number, carryOut: () => Promise<T>): Promise<never> {
+      late = later(ms).then(async () => {
+        isLate = true;
+        await carryOut();
+        isLate = false;
+        options.onArrivedLate();
+      });
+      return new Promise(() => {});
     }
 
     /** The server goes on with what nobody waits for any more. */
@@ -167,7 +202,7 @@ export function openRegistryServer(options: RegistryServerOptions) {
         const results = await call('apply', signal, async () => {
           const all: ChangeResult[] = [];
           for (const part of parts) {
-            if (!isAlive()) break;
+            if (!isAlive() && !isLate) break;
             const { results, unit } = await take(part);
             all.push(...results);
             taken.push(unit);
@@ -180,7 +215,19 @@ export function openRegistryServer(options: RegistryServerOptions) {
         return results;
       },
       list: (cluster, signal) => call('list', signal, () => memory.list(cluster, signal)),
-      check: (signal) => call('check', signal, () => memory.check(signal)),
+      check: (signal) => call('check', signal, () => claiming.check(signal)),
+      async claim(claim, signal) {
+        let unit: ClaimUnit | undefined;
+        await call('claim', signal, async () => {
+          if (!isAlive()) return;
+          await claiming.claim(claim, new AbortController().signal);
+          unit = { number: ++claimUnits };
+          options.onClaim(unit);
+        });
+        queueMicrotask(() => {
+          if (unit !== undefined) options.onClaimAnswered(unit);
+        });
+      },
       async watch(scope, onHint, signal) {
         await later(LATENCY_MS);
         if (state === 'refusing') throw broken(false);
@@ -202,7 +249,11 @@ export function openRegistryServer(options: RegistryServerOptions) {
           signal.removeEventListener('abort', end);
         }
       },
-      lose: () => memory.close(),
+      async lose() {
+        // It may be the call that is being answered now.
+        await Promise.resolve().then(() => late);
+        await Promise.all([memory.close(), claiming.close()]);
+      },
     };
   }
 

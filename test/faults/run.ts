@@ -25,11 +25,15 @@ export interface Run {
   readonly units: readonly WriteUnit[];
   /** To the API server. */
   readonly writes: readonly ApiWrite[];
+  /** How often the registry was claimed. */
+  readonly claims: number;
   /** Of the registry. */
   readonly calls: readonly Call[];
   readonly events: readonly UserEvent[];
   readonly end: { readonly entries: readonly Instance[]; readonly objects: readonly object[] };
   readonly wantedAtEnd: ReadonlySet<string>;
+  /** A status at the end says that removals are held. */
+  readonly isBlocked: boolean;
   /** What the registry forgot by itself, by id. */
   readonly wiped: ReadonlyMap<string, number>;
   /** Entries that were wanted throughout and removed. */

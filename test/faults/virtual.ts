@@ -1,8 +1,10 @@
 // The virtual laboratory: the whole operator, a model of the API server and a registry server, on a clock that is turned by hand.
+import { isBlocked } from '../../src/mirror/held-removals.ts';
 import type { openOperator } from '../../src/operator/operator.ts';
 import { withLayers } from '../../src/registries/layers/layers.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { namespace } from '../e2e/objects.ts';
 import { virtualClock } from '../virtual-clock.ts';
 import { type ApiLink, type ApiWrite, goodConditions, openApiLink } from './api-link.ts';
 import { addressOf, type Json, openApiServer } from './api-server.ts';
@@ -31,12 +33,16 @@ export const NAMES: Names = { ns: 'shop', registry: 'registry', of: (name) => na
 
 const STEP_MS = 10_000;
 const BETWEEN_WRITES_MS = 20;
+const SECOND_MS = 1_000;
 const PATIENCE_MS = 180_000;
 /** Issue 5: converged so soon after the last change and the last fault, and then silent for so long. */
 export const CONVERGED_MS = 30_000;
 export const SILENT_MS = 60_000;
 /** Rule 2c: what vanished while nobody looked goes after two looks 30 s apart, and a live read. */
 export const PROOF_MS = 31_000;
+
+/** Every cluster has it, and is known by its UID. */
+const SYSTEM: UserWrite = { put: namespace('kube-system', { 'kubernetes.io/metadata.name': 'kube-system' }) };
 
 const SLICES = 'endpointslices.discovery.k8s.io';
 const REGISTRATIONS = ['serviceregistrations.roster.dev', 'clusterserviceregistrations.roster.dev'];
@@ -65,6 +71,7 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
   const registeredAt = new Map<string, number>();
   const deletions = createDeletions(clock);
   let lastWriteAt = 0;
+  let claims = 0;
   let process: { readonly clock: ProcessClock; readonly link: ApiLink; lose(): void } | undefined;
 
   const director = openDirector(plan.fault, {
@@ -99,7 +106,17 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
       director.onUnit(unit.number, 'before the answer');
     },
     onAnswered: (unit) => director.onUnit(unit.number, 'after the answer'),
+    onClaim(unit) {
+      claims++;
+      story.tell('registry', `claim ${unit.number}: the operator may write from now on`);
+      director.onClaim(unit.number, 'before the answer');
+    },
+    onClaimAnswered: (unit) => director.onClaim(unit.number, 'after the answer'),
     onTrouble: (trouble) => story.tell('fault', `the registry: ${trouble}`),
+    onArrivedLate() {
+      story.tell('fault', 'what the operator that froze had sent has arrived');
+      director.over();
+    },
     onHealed() {
       story.tell('fault', 'the registry is well again');
       director.over();
@@ -210,14 +227,20 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
     return object?.spec?.deletionPolicy === 'Retain' && !stands;
   }
 
-  for (const one of stageOf(NAMES, type.spec)) await write(one);
+  const allStands = () => [...(wanted.at(-1) ?? [])].every((id) => registry.entries.has(id));
+
+  for (const one of [SYSTEM, ...stageOf(NAMES, type.spec)]) await write(one);
   start();
   await clock.advance(STEP_MS - (clock.now() % STEP_MS));
   let changedAt = 0;
-  for (const [index, { step, writes }] of workload.steps(NAMES).entries()) {
+  for (const [index, { step, onceAllStands = false, writes, aSecondLater = [] }] of workload.steps(NAMES).entries()) {
+    for (let waited = 0; onceAllStands && !allStands() && waited < PATIENCE_MS; waited += STEP_MS)
+      await clock.advance(STEP_MS);
     story.tell('users', `step ${index + 1}: ${step}`);
     director.onStep(index + 1);
     for (const one of writes) await write(one);
+    if (aSecondLater.length > 0) await clock.advance(SECOND_MS);
+    for (const one of aSecondLater) await write(one);
     changedAt = clock.now();
     do await clock.advance(STEP_MS - (clock.now() % STEP_MS));
     while (director.isLong());
@@ -237,9 +260,11 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
     story: story.lines,
     units,
     writes,
+    claims,
     calls,
     events,
     end,
+    isBlocked: SHOWN.some((resource) => api.all(resource).some(({ status }) => isBlocked(status))),
     wantedAtEnd: wanted.at(-1) ?? new Set(),
     wiped: registry.wiped,
     absences,

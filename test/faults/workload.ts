@@ -16,7 +16,11 @@ export type UserWrite =
 
 export interface Step {
   readonly step: string;
+  /** Users wait until all that they want stands: what never stood cannot be held. */
+  readonly onceAllStands?: boolean;
   readonly writes: readonly UserWrite[];
+  /** Within the same step. */
+  readonly aSecondLater?: readonly UserWrite[];
 }
 
 /** Names of one run, so that many can share a cluster and a registry server. */
@@ -29,6 +33,8 @@ export interface Names {
 
 export interface Workload {
   readonly name: string;
+  /** The deletion guard holds at its end what nobody wants any more: so many entries. */
+  readonly held?: number;
   steps(names: Names): readonly Step[];
 }
 
@@ -88,6 +94,11 @@ const readiness: Workload = {
       { step: 'it is again', writes: first({}) },
       { step: 'it is told to end', writes: first({ ready: false, serving: true, terminating: true }) },
       { step: 'it is gone', writes: put(slice(ns, web, addresses(2, 3))) },
+      {
+        step: 'an annotation is wrong, and is corrected',
+        writes: put(service(ns, web, { annotations: { 'roster.dev/weight': 'heavy' } })),
+        aSecondLater: put(service(ns, web)),
+      },
     ];
   },
 };
@@ -189,7 +200,7 @@ const move: Workload = {
 const precedence: Workload = {
   name: 'precedence',
   steps({ ns, registry, of }) {
-    const [web, api] = [of('web'), of('api')];
+    const [web, api, own] = [of('web'), of('api'), of('own')];
     const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': ns } };
     return [
       {
@@ -207,12 +218,37 @@ const precedence: Workload = {
           service(ns, api),
           slice(ns, api, addresses(11)),
           registration(ns, api, registry, { name: web, tags: ['late'] }),
+          // For later.
+          registration(ns, own, registry, { tags: ['asked'] }),
         ),
       },
       {
         step: 'the team thinks better of it',
         writes: [{ remove: { kind: 'ServiceRegistration', namespace: ns, name: api } }],
       },
+      {
+        step: 'a Service comes that was asked for before',
+        writes: put(service(ns, own), slice(ns, own, addresses(21))),
+      },
+    ];
+  },
+};
+
+/** One more than go at once by the default of the deletion guard, and nobody was seen to terminate. */
+const vanish: Workload = {
+  name: 'vanish',
+  held: 11,
+  steps({ ns, registry, of }) {
+    const web = of('web');
+    const upTo = (last: number) =>
+      put(slice(ns, web, addresses(...Array.from({ length: last }, (_, index) => index + 1))));
+    return [
+      {
+        step: 'thirteen stand',
+        writes: [...put(service(ns, web), registration(ns, web, registry)), ...upTo(13)],
+      },
+      { step: 'twelve vanish', onceAllStands: true, writes: upTo(1) },
+      { step: 'one is back', writes: upTo(2) },
     ];
   },
 };
@@ -226,4 +262,5 @@ export const WORKLOADS: readonly Workload[] = [
   rename,
   move,
   precedence,
+  vanish,
 ];

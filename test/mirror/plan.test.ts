@@ -79,6 +79,21 @@ describe('the plan', () => {
   ];
   for (const [name, changes, plan] of rows) it(name, () => assert.deepEqual(told(changes), plan));
 
+  it('gives to automatic mirroring what a team asked for only when its registration is seen or proved to ask no more', () => {
+    const mirrored = (state: RegistrationState, by = OTHER) =>
+      told({
+        covering: [clusterRegistration()],
+        observed: [instance('10.0.0.1', { marks: { registration: by } })],
+        registrations: { [by]: state },
+      });
+    assert.deepEqual(mirrored('missing'), ['keep 10.0.0.1 unconfirmed']);
+    for (const state of ['elsewhere', 'deleting', 'deleted', 'proved-absent'] as const)
+      assert.deepEqual(mirrored(state), ['update 10.0.0.1 Changed'], state);
+    assert.deepEqual(mirrored('missing', 'ClusterServiceRegistration/before'), ['update 10.0.0.1 Changed']);
+    const asked = { observed: [instance('10.0.0.1', { marks: { registration: OTHER } })] };
+    assert.deepEqual(told({ ...asked, registrations: { [OTHER]: 'missing' } }), ['update 10.0.0.1 Changed']);
+  });
+
   it('says what stood there before an update', () => {
     const previous = instance('10.0.0.1', { service: 'old' });
     const given = view({ observed: [previous] });
@@ -107,6 +122,11 @@ describe('the evidence for a removal', () => {
       'no slices that anybody told of',
       { observed: [stray()], slices: [], endpoints: 'unknown' },
       'keep 10.9.9.9 no-endpoint-slices',
+    ],
+    [
+      'slices of which the last list lacked some',
+      { observed: [stray()], endpoints: 'unconfirmed' },
+      'keep 10.9.9.9 unconfirmed',
     ],
     ['slices that are cut short', { observed: [stray()], endpoints: 'unknown' }, 'keep 10.9.9.9 no-endpoint-slices'],
     ['a deleted Service', { observed: [stray()], service: { state: 'deleted' } }, 'deregister 10.9.9.9 ServiceDeleted'],

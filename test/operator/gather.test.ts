@@ -77,6 +77,38 @@ describe('what a decision may look at', () => {
     assert.equal(look({ fill: cut }).endpoints, 'unknown');
   });
 
+  it('is the endpoints: unconfirmed while the last list lacks a slice of the Service, or the first one lacked everything', () => {
+    const two = ({ slices }: CacheWriters) => {
+      slices.put(slice([endpoint('10.0.0.1')], { name: 'a' }));
+      slices.put(slice([endpoint('10.0.0.2')], { name: 'b' }));
+    };
+    const after = (...steps: readonly ((writers: CacheWriters) => void)[]) =>
+      look({
+        fill(writers) {
+          for (const step of steps) step(writers);
+        },
+      }).endpoints;
+    const lacks = ({ slices }: CacheWriters) => slices.markMissing('shop/b', true);
+    assert.equal(after(two, lacks), 'unconfirmed');
+    const ends: readonly ((writers: CacheWriters) => void)[] = [
+      ({ slices }) => slices.markMissing('shop/b', false),
+      ({ slices }) => slices.put(slice([], { name: 'b' })),
+      ({ slices }) => slices.remove('shop/b', 'proved'),
+    ];
+    for (const end of ends) assert.equal(after(two, lacks, end), 'known');
+    const others = ({ slices }: CacheWriters) => {
+      slices.put(slice([], { name: 'c' }, 'shop/api'));
+      slices.markMissing('shop/c', true);
+    };
+    assert.equal(after(two, others), 'known');
+    const startedEmpty = ({ slices }: CacheWriters) => slices.markComplete(false);
+    assert.equal(after(two, startedEmpty), 'unconfirmed');
+    assert.equal(
+      after(({ emptied }) => emptied.add('shop/web'), startedEmpty),
+      'unconfirmed',
+    );
+  });
+
   it('is what was seen to be deleted, and what was proved to be absent', () => {
     const observed = [instance('10.0.0.1')];
     const gone = look({ fill: ({ services }) => services.remove('shop/web', 'proved') });

@@ -2,7 +2,7 @@
 // found, so that nothing in src/ knows of it: the operator is loaded once more for each.
 import { registerHooks } from 'node:module';
 import type { Build } from '../virtual.ts';
-import { absenceWithoutLook, listsFromCache, lostAnswersAreRefusals } from './clients.ts';
+import { absenceWithoutLook, listsFromCache, lostAnswersAreRefusals, withoutClaims } from './clients.ts';
 
 type Wrappers = Pick<Build, 'client' | 'registry'>;
 
@@ -18,8 +18,10 @@ const DEFENCES: Readonly<Record<string, Wrappers & { readonly part?: readonly [o
   'a silent watch is dead': { part: ['kubernetes/reflector.ts', 'reflector.ts'] },
   'acknowledgements outlive an older list': { part: ['operator/ledger.ts', 'ledger.ts'] },
   'a status that comes back is looked at': { part: ['operator/cluster.ts', 'cluster.ts'] },
+  'the deletion guard': { part: ['mirror/deletion-guard.ts', 'deletion-guard.ts'] },
   'lists are quorum reads': { client: listsFromCache },
   'absence is asked live': { client: absenceWithoutLook },
+  'the fence': { registry: withoutClaims },
   'what is ambiguous is read again': { registry: lostAnswersAreRefusals },
 };
 

@@ -48,3 +48,6 @@ export function lostAnswersAreRefusals(registry: ServiceRegistry): ServiceRegist
     },
   };
 }
+
+/** Who has claimed nothing writes without being compared. */
+export const withoutClaims = (registry: ServiceRegistry): ServiceRegistry => ({ ...registry, async claim() {} });
