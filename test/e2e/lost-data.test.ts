@@ -114,7 +114,7 @@ async function ownConsul(): Promise<ConsulServer> {
 
 describe('registries that lose their data', { concurrency: true }, () => {
   for (const type of ['Consul', 'Etcd'] as const) {
-    test(`${type}, emptied, or set back to an old backup, is claimed again and holds what it should; what strangers wrote stays`, async () => {
+    test(`${type}, emptied, or set back to an old backup, is claimed again and holds what it should; what strangers wrote stays`, async (t) => {
       const consul = type === 'Consul' ? await ownConsul() : undefined;
       const s = await openScenario(stage, consul ? 'Consul' : 'Memory', consul && { consul });
       const server = consul ? await losingConsul(s, consul) : await losingEtcd(s);
@@ -155,12 +155,15 @@ describe('registries that lose their data', { concurrency: true }, () => {
       const restoredAt = performance.now();
       await server.restore('before');
       await stands(more, 'everything again', NOTICED_MS);
+      t.diagnostic(`emptied, it was full again after ${Math.round(performance.now() - restoredAt)} ms`);
       await wrote([14, 0, 2]);
       await settled();
 
       await delay(restoredAt + BETWEEN_MS - performance.now());
+      const rewoundAt = performance.now();
       await server.restore('old');
       await stands(more, 'what came after the backup', NOTICED_MS);
+      t.diagnostic(`set back, it was right again after ${Math.round(performance.now() - rewoundAt)} ms`);
       await wrote([18, 0, 4]);
       await settled();
     });

@@ -551,7 +551,7 @@ export async function startProcess(options: ProcessOptions) {
       claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
       auditMs: () => 60_000,
       onTerm: () => reconciler.startOver(id),
-      onFenced: () => {},
+      onFenced: (_, disputed) => trace(clock, disputed ? 'disputed' : 'fenced', id),
       reconcile: (owner) => reconciler.reconcile(worker, owner),
       onListed(owners) {
         if (owners === undefined) reconciler.lookAtAll(worker);
