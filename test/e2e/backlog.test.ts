@@ -168,7 +168,7 @@ test('a registry that answers 2 s late does not make changes of another one slow
   link.lateMs = 2_000;
   const beside = await median(CHANGES);
   t.diagnostic(`p50 ${Math.round(alone)} ms without, ${Math.round(beside)} ms beside`);
-  assert.ok(beside <= 3 * Math.max(alone, 5), `${beside} ms beside a slow one, ${alone} ms without`);
+  assert.ok(beside <= 3 * Math.max(alone, 20), `${beside} ms beside a slow one, ${alone} ms without`);
   assert.ok(!(await holds(slow, count - 1, `10.90.1.${count - 1}`)), 'the slow one was behind all the time');
   await eventually(
     'the slow one catches up',
