@@ -34,7 +34,10 @@ export const deletionBlocked = (why: Fact): Facts => ({
 
 const MAX_MESSAGE = 1024;
 
-/** `lastTransitionTime` moves only when `status` does. Sorted by type, so that equal facts give equal lists. */
+/**
+ * `lastTransitionTime` moves only when `status` does, and never back: `now` is the clock of whichever machine leads, and may be set back (times
+ * are RFC 3339 in UTC, so they compare as text). Sorted by type, so that equal facts give equal lists.
+ */
 export function conditions(
   facts: Facts,
   previous: readonly Condition[],
@@ -47,7 +50,8 @@ export function conditions(
       const fact = facts[type];
       if (fact === undefined) return [];
       const before = previous.find((condition) => condition.type === type);
-      const lastTransitionTime = before?.status === fact.status ? before.lastTransitionTime : now;
+      const stays = before !== undefined && (before.status === fact.status || before.lastTransitionTime > now);
+      const lastTransitionTime = stays ? before.lastTransitionTime : now;
       const message = fact.message.length > MAX_MESSAGE ? `${fact.message.slice(0, MAX_MESSAGE - 1)}…` : fact.message;
       return [
         { type, status: fact.status, reason: fact.reason, message, observedGeneration: generation, lastTransitionTime },

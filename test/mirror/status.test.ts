@@ -324,6 +324,12 @@ describe('the conditions', () => {
     assert.equal(moved?.lastTransitionTime, LATER);
   });
 
+  it('let no transition time go back, though the clock of another machine is behind, or was set back', () => {
+    const before = [condition('Ready', { status: 'True', lastTransitionTime: LATER })];
+    const [after] = conditions({ Ready: no('InvalidSpec', 'new') }, before, 1, NOW);
+    assert.deepEqual([after?.status, after?.lastTransitionTime], ['False', LATER]);
+  });
+
   it('are cut where a message is too long to read', () => {
     const [cut] = conditions({ Ready: yes('Synced', 'x'.repeat(100_000)) }, [], 1, NOW);
     assert.ok((cut?.message.length ?? 0) <= 1024);

@@ -2,7 +2,6 @@
 //   SIM_SEED=<seed> SIM_TRACE=1 node --test test/operator/simulation.test.ts
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isDeepStrictEqual } from 'node:util';
 import type { EndpointSlice, ObjectMeta, ServicePort } from '../../src/api/core.ts';
 import type {
   DeletionGuard,
@@ -34,11 +33,11 @@ import {
   type Server,
   type Sight,
   startProcess,
-  surroundingsOf,
   trace,
   truthOf,
   type Weather,
 } from './simulation.ts';
+import { DECISION_MS, watchWanted } from './wanted.ts';
 
 const NAMESPACES = ['shop', 'other'];
 const SERVICES = ['shop/web', 'shop/api', 'other/web', 'other/db'];
@@ -67,8 +66,6 @@ const BEGINNING = [
   'mirror',
 ];
 const STEPS = 60;
-/** Longer than any window, batch, delivery and linger between a decision and its effect, together. */
-const DECISION_MS = 5_000;
 
 async function history(seed: number) {
   const random = dice(seed);
@@ -91,47 +88,14 @@ async function history(seed: number) {
   }
   let operator = await start();
 
-  /** When an id was last not wanted, as the cluster was; and since when the cluster is as it is. */
-  const unwanted = new Map<string, number>();
-  const wanted = new Map<string, readonly Instance[]>();
   const emptied = new Set<string>();
-  let changedAt = 0;
   cluster.watchers.add((kind, object, previous) => {
-    if (kind === 'slices') {
-      const owner = ownerOf((object ?? previous) as EndpointSlice);
-      if (slicesOf(owner).length > 0) emptied.delete(owner);
-      else emptied.add(owner);
-    }
-    const [before, after] = [previous, object].map(
-      (one) => one && { ...one, status: undefined, metadata: { ...one.metadata, resourceVersion: '', finalizers: [] } },
-    );
-    if (isDeepStrictEqual(before, after)) return;
-    changedAt = clock.now();
-    recompute();
+    if (kind !== 'slices') return;
+    const owner = ownerOf((object ?? previous) as EndpointSlice);
+    if (slicesOf(owner).length > 0) emptied.delete(owner);
+    else emptied.add(owner);
   });
-
-  function recompute(): void {
-    const seen = surroundingsOf(cluster);
-    for (const name of REGISTRIES) {
-      const all = [...truthOf(seen, `ClusterRegistry/${name}`, []).values()].flatMap((truth) => truth.wanted);
-      const next = all.flatMap(({ instances }) => instances);
-      const ids = new Set(next.map(({ id }) => `${name} ${id}`));
-      const before = wanted.get(name) ?? [];
-      wanted.set(name, next);
-      for (const { id } of before) if (!ids.has(`${name} ${id}`)) unwanted.set(`${name} ${id}`, clock.now());
-      // Wanted from now on: until now it was not.
-      const known = new Set(before.map(({ id }) => id));
-      for (const { id } of next) if (!known.has(id)) unwanted.set(`${name} ${id}`, clock.now());
-    }
-  }
-  for (const [name, server] of servers) {
-    server.onRemoved = ({ id }) => {
-      if (!wanted.get(name)?.some((one) => one.id === id)) return;
-      const at = unwanted.get(`${name} ${id}`) ?? Number.NEGATIVE_INFINITY;
-      if (clock.now() - at > DECISION_MS)
-        server.violations.push(`${id} was removed although it was wanted all the time`);
-    };
-  }
+  const wanted = watchWanted(cluster, servers, clock);
 
   function start() {
     return startProcess({
@@ -144,9 +108,9 @@ async function history(seed: number) {
         const name = cluster.registrations.get(id)?.spec.registryRef.name ?? '';
         const server = servers.get(name);
         if (!isSynced(status) || server === undefined || !isCalm(server, clock.now())) return;
-        if (clock.now() - changedAt <= DECISION_MS) return;
+        if (clock.now() - wanted.changedAt <= DECISION_MS) return;
         const standing = server.ours().filter(({ marks }) => marks.registration === id);
-        const due = wanted.get(name)?.filter(({ marks }) => marks.registration === id) ?? [];
+        const due = wanted.of(name).filter(({ marks }) => marks.registration === id);
         assert.deepEqual(standing.sort(byId), [...due].sort(byId), `${id} says Synced`);
       },
     });

@@ -40,7 +40,7 @@ import { createReconciler } from '../../src/operator/reconciler.ts';
 import { createRegistrySet } from '../../src/operator/registry-set.ts';
 import { openRegistryWorker, type RegistryWorker } from '../../src/operator/registry-worker.ts';
 import { createStatuses } from '../../src/operator/statuses.ts';
-import { endlessTerms } from '../../src/operator/terms.ts';
+import { endlessTerms, type Terms } from '../../src/operator/terms.ts';
 import { createTriggers } from '../../src/operator/triggers.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { type MemoryRegistry, openMemory } from '../../src/registries/memory.ts';
@@ -92,6 +92,13 @@ export type Weather = 'healthy' | 'refusing' | 'losing' | 'partial' | 'down' | '
 /** clear: hints come, a little late. blind: all are lost. noisy: some come for nothing. absent: the registry has no watch. */
 export type Sight = 'clear' | 'blind' | 'noisy' | 'absent';
 
+/** What a server held at one time. */
+export interface Backup {
+  readonly entries: ReadonlyMap<string, Instance>;
+  readonly claims: ReadonlyMap<string, { readonly owner: string }>;
+  readonly claimant: MemoryRegistry | undefined;
+}
+
 const TTL_MS = 180_000;
 const LATE_MS = 5_000;
 
@@ -109,7 +116,11 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     written: 0,
     takenOver: 0,
     lists: 0,
-    onRemoved: (_: Instance): void => {},
+    /** When something was asked of it, whatever came of that. */
+    requests: [] as { readonly operation: string; readonly at: number }[],
+    onRemoved: (_: Instance, __: Change): void => {},
+    /** The client whose writes count, since it was the last to claim. */
+    claimant: undefined as MemoryRegistry | undefined,
     /** Threshold of the deletion guard; absent while removals are not counted, as after a release. */
     guarded: undefined as DeletionGuard | undefined,
     /** When entries were removed without a deletion that was seen, and the most that stood before. */
@@ -129,6 +140,10 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
       await thief.apply(changes, new AbortController().signal);
       await thief.close();
     },
+    /** With every stranger's entry, and every claim. */
+    wipe: () => restore({ entries: new Map(), claims: new Map(), claimant: undefined }),
+    backup: (): Backup => ({ entries: new Map(entries), claims: new Map(store.claims), claimant: server.claimant }),
+    restore,
     breakWatches() {
       for (const end of [...watches]) end(new RegistryError('unreachable', 'the watch is broken'));
     },
@@ -142,6 +157,15 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     ours: () => [...entries.values()].filter(({ marks }) => marks.cluster === CLUSTER),
   };
 
+  function restore(backup: Backup): void {
+    server.disturbedAt = clock.now();
+    for (const id of [...entries.keys()]) if (!backup.entries.has(id)) entries.delete(id);
+    for (const [id, entry] of backup.entries) if (entries.get(id) !== entry) entries.set(id, entry);
+    store.claims.clear();
+    for (const [name, record] of backup.claims) store.claims.set(name, record);
+    server.claimant = backup.claimant;
+  }
+
   function connect(): ServiceRegistry {
     const memory = openMemory({ entries, clock, ttlMs: TTL_MS });
     return {
@@ -150,6 +174,7 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
       watch: (_, onHint, signal) => watch(memory, onHint, signal),
       async apply(changes, signal) {
         server.asked += changes.length;
+        server.requests.push({ operation: 'apply', at: clock.now() });
         for (const { action, instance, reason } of changes)
           trace(clock, server.weather, action, instance.id, instance.service, instance.marks.registration, reason);
         await delay(signal, 'apply');
@@ -169,6 +194,7 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
       },
       async list(cluster, signal) {
         server.lists++;
+        server.requests.push({ operation: 'list', at: clock.now() });
         // The answer is of any moment between the question and its arrival.
         if (random.chance(0.5)) await delay(signal, 'list');
         const instances = await memory.list(cluster, signal);
@@ -176,7 +202,15 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
         if (server.weather === 'down' || server.weather === 'deaf') throw new RegistryError('timeout', 'no list came');
         return instances;
       },
+      async claim(claim, signal) {
+        await delay(signal, 'claim');
+        if (server.weather === 'down') throw new RegistryError('unreachable', 'there is no connection');
+        await memory.claim(claim, signal);
+        if (claim.seat !== undefined) server.claimant = memory;
+        await delay(signal, 'claim');
+      },
       async check(signal) {
+        server.requests.push({ operation: 'check', at: clock.now() });
         await delay(signal, 'check');
         if (server.weather === 'down') throw new RegistryError('unreachable', 'there is no connection');
         return memory.check(signal);
@@ -185,6 +219,7 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
   }
 
   async function watch(memory: MemoryRegistry, onHint: () => void, signal: AbortSignal): Promise<never> {
+    server.requests.push({ operation: 'watch', at: clock.now() });
     await delay(signal, 'watch');
     if (server.weather === 'down') throw new RegistryError('unreachable', 'there is no connection');
     const ending = new AbortController();
@@ -242,10 +277,12 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
       results.push(...(await memory.apply([change], new AbortController().signal)));
       const after = entries.get(change.instance.id);
       if (before === after) continue;
+      if (server.claimant !== memory)
+        server.violations.push(`${change.instance.id} was written by one that has not claimed`);
       if (change.reason === 'LeaseTakenOver') server.takenOver++;
       else server.written++;
       if (before === undefined || after !== undefined) continue;
-      server.onRemoved(before);
+      server.onRemoved(before, change);
       if (change.action === 'deregister' && change.evidence !== 'ObjectDeleted') countRemoval();
     }
     return results;
@@ -337,6 +374,14 @@ export interface ProcessOptions {
   readonly random: Dice;
   /** Some of what exists is not in the first lists, and comes later. */
   readonly belated?: boolean;
+  /** When it may write to the registry of this id. Absent: always. */
+  readonly terms?: (registry: string) => Terms;
+  /** By how much the wall clock is wrong. */
+  readonly wallOffMs?: () => number;
+  /** How often a live read of the cluster fails. Default: 0.2. */
+  readonly unsure?: () => number;
+  /** Of the client to each registry: another one is another client. */
+  readonly token?: (registry: string) => string;
   /** Told of each status that is written. */
   readonly onStatus?: (id: string, status: RegistrationStatus) => void;
 }
@@ -344,6 +389,7 @@ export interface ProcessOptions {
 /** One run of the operator: begins with complete lists of the cluster, then sees every change in order, some a little late. */
 export async function startProcess(options: ProcessOptions) {
   const { cluster, servers, clock, random, belated = false, onStatus } = options;
+  const { terms: termsOf = endlessTerms, wallOffMs = () => 0, unsure = () => 0.2, token = () => '' } = options;
   const { caches, writers } = createCaches();
   const surroundings: Surroundings = {
     cluster: CLUSTER,
@@ -358,14 +404,22 @@ export async function startProcess(options: ProcessOptions) {
   const note = (error: unknown) => {
     if (errors.length < 3) errors.push(String(error).slice(0, 400));
   };
-  const rfc3339 = () => new Date(1_780_000_000_000 + clock.now()).toISOString().replace(/\.\d+Z$/, 'Z');
+  const rfc3339 = () => new Date(1_780_000_000_000 + clock.now() + wallOffMs()).toISOString().replace(/\.\d+Z$/, 'Z');
   const statusWrites: string[] = [];
+
+  const known = new Map<string, Terms>();
+  const terms = (id: string): Terms => {
+    const found = known.get(id) ?? termsOf(id);
+    known.set(id, found);
+    return found;
+  };
+  const leads = (id: string | undefined) => id === undefined || terms(id).current !== undefined;
 
   const registries = createRegistrySet({
     clock,
     signal: ending.signal,
     find: (id) => findRegistry(caches, id),
-    credentials: async () => ({ ok: true, secrets: {} }),
+    credentials: async ({ metadata: { name } }) => ({ ok: true, secrets: { token: token(name) } }),
     create(object) {
       const server = servers.get(object.metadata.name);
       assert.ok(server);
@@ -390,7 +444,7 @@ export async function startProcess(options: ProcessOptions) {
     surroundings,
     registries,
     outcomes,
-    leads: () => true,
+    leads,
     isCatchingUp: (id) => reconciler.isCatchingUp(id),
     guards,
     unreadable: { status: () => undefined },
@@ -400,7 +454,7 @@ export async function startProcess(options: ProcessOptions) {
     clock,
     find: (id) => findRegistration(caches, id).object,
     isHeld: (registration) => guards.held(referencedRegistry(registration), registrationId(registration)).size > 0,
-    leads: () => true,
+    leads: (registration) => leads(referencedRegistry(registration)),
     registryOf: (id) => ({ exists: findRegistry(caches, id) !== undefined, worker: registries.get(id)?.worker }),
     async hold(registration) {
       const object = cluster.registrations.get(registrationId(registration));
@@ -452,7 +506,7 @@ export async function startProcess(options: ProcessOptions) {
     clock,
     waitMs: CONFIRM_MS,
     async ask(kind, key) {
-      if (random.chance(0.2)) return 'unknown';
+      if (random.chance(unsure())) return 'unknown';
       const there = kind === 'Service' ? cluster.services.has(key) : cluster.registrations.has(`${kind}/${key}`);
       return there ? 'present' : 'absent';
     },
@@ -493,11 +547,11 @@ export async function startProcess(options: ProcessOptions) {
       registry,
       clock,
       random: random.next,
-      terms: endlessTerms(),
+      terms: terms(id),
       claimant: { seat: 'consul', owner: () => 'uid/roster-system', adopt: () => undefined },
       auditMs: () => 60_000,
       onTerm: () => reconciler.startOver(id),
-      onFenced: () => {},
+      onFenced: (_, disputed) => trace(clock, disputed ? 'disputed' : 'fenced', id),
       reconcile: (owner) => reconciler.reconcile(worker, owner),
       onListed(owners) {
         if (owners === undefined) reconciler.lookAtAll(worker);

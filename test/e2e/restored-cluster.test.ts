@@ -1,0 +1,133 @@
+// The cluster itself away, or set back to a backup. One test after the other: they all have the one control plane.
+import assert from 'node:assert/strict';
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { openConsul } from '../servers/consul.ts';
+import { eventually, throughout } from './eventually.ts';
+import { registration, service, slice } from './objects.ts';
+import { brief } from './registry-truth.ts';
+import { openScenario } from './scenario.ts';
+import { openStage, testTraces } from './stage.ts';
+
+const consul = await openConsul({ persistent: true });
+after(() => consul.stop());
+const stage = await openStage({ consul });
+const { apiServer, etcd } = stage.cluster.servers;
+const s = await openScenario(stage, 'Consul', { registrySpec: { timeouts: { connectSeconds: 1, requestSeconds: 1 } } });
+const { namespace: ns, id } = s;
+const named = (name: string) => `${name}-${id}`;
+const entry = (name: string, last: number) => `passing ${named(name)} 10.81.0.${last}:8080`;
+
+const put = (name: string, ...lasts: readonly number[]) =>
+  s.apply(
+    service(ns, named(name)),
+    slice(
+      ns,
+      named(name),
+      lasts.map((last) => `10.81.0.${last}`),
+    ),
+    registration(ns, named(name), s.registry),
+  );
+const move = (name: string, ...lasts: readonly number[]) =>
+  s.apply(
+    slice(
+      ns,
+      named(name),
+      lasts.map((last) => `10.81.0.${last}`),
+    ),
+  );
+const alive = async () => assert.equal((await stage.operator.get('/livez')).status, 200);
+const synced = (name: string) =>
+  s.says('ServiceRegistration', named(name), { Ready: 'True Synced', Reconciling: undefined });
+const healthy = () => s.says('ClusterRegistry', s.registry, { Ready: 'True Ready', Reachable: 'True Reachable' });
+
+test('with API server and registry down at once nothing is removed, whichever comes back first, and what changes then is followed', async () => {
+  await put('web', 1, 2);
+  const first = [entry('web', 1), entry('web', 2)];
+  await s.stands(first);
+  await synced('web');
+  const before = await s.written();
+
+  apiServer.kill('SIGKILL');
+  consul.kill('SIGKILL');
+  await throughout(5_000, alive);
+  await consul.restart();
+  await throughout(5_000, async () => {
+    await alive();
+    await s.stands(first, 0);
+  });
+  await apiServer.restart();
+  await move('web', 1, 2, 3);
+  await s.stands([...first, entry('web', 3)], 60_000);
+  await synced('web');
+  await s.wrote({ ...before, register: before.register + 1 });
+
+  apiServer.kill('SIGKILL');
+  consul.kill('SIGKILL');
+  await throughout(5_000, alive);
+  await apiServer.restart();
+  await move('web', 1, 2, 3, 4);
+  await eventually('the operator has seen that the registry is down', async () => {
+    await s.says('ClusterRegistry', s.registry, { Reachable: 'False RegistryUnreachable' });
+  });
+  await consul.restart();
+  await s.stands([...first, entry('web', 3), entry('web', 4)], 60_000);
+  await synced('web');
+  await healthy();
+  await s.wrote({ ...before, register: before.register + 2 });
+});
+
+test('an API server that is set back to a backup takes no entry with it that its Services have; the rest goes only once that is certain', async () => {
+  const data = join(stage.cluster.directory, 'etcd', 'data');
+  const copy = join(stage.cluster.directory, 'backup');
+  const whileStopped = async (step: () => Promise<void>) => {
+    await apiServer.stop();
+    await etcd.stop();
+    await step();
+    await etcd.restart();
+    await apiServer.restart();
+  };
+  await put('kept', 10, 11);
+  await put('grows', 20, 21);
+  await put('gone', 30);
+  for (const name of ['kept', 'grows', 'gone']) await synced(name);
+  await whileStopped(() => cp(data, copy, { recursive: true }));
+
+  const web = [1, 2, 3, 4].map((last) => entry('web', last));
+  const kept = [...web, entry('kept', 10), entry('kept', 11), entry('grows', 20), entry('grows', 21)];
+  await move('grows', 20, 21, 22);
+  await put('late', 40);
+  await s.remove('ServiceRegistration', named('gone'));
+  await s.remove('Service', named('gone'));
+  await s.stands([...kept, entry('grows', 22), entry('late', 40)], 60_000);
+  await synced('late');
+  const before = await s.written();
+
+  await whileStopped(async () => {
+    await rm(data, { recursive: true });
+    await cp(copy, data, { recursive: true });
+  });
+  // An older answer counts once a second one, 30 s later, says the same.
+  await throughout(20_000, async () => {
+    await alive();
+    const standing = (await s.entries()).map(brief);
+    for (const one of [...kept, entry('grows', 22), entry('late', 40)]) assert.ok(standing.includes(one), one);
+  });
+  await eventually(
+    'the registry holds what the restored cluster says',
+    async () => {
+      const standing = (await s.entries()).map(brief);
+      for (const one of kept) assert.ok(standing.includes(one), `${one} is gone`);
+      assert.deepEqual([...standing].sort(), [...kept, entry('gone', 30)].sort());
+    },
+    180_000,
+  );
+  for (const name of ['web', 'kept', 'grows', 'gone']) await synced(name);
+  await healthy();
+  await s.wrote({ register: before.register + 1, update: before.update, deregister: before.deregister + 2 });
+  await move('kept', 10, 11, 12);
+  await s.stands([...kept, entry('kept', 12), entry('gone', 30)], 60_000);
+});
+
+testTraces(stage, { apiServerRestarted: true });
