@@ -132,7 +132,8 @@ export function createStatuses(options: StatusesOptions) {
     if (registry === undefined || registry.metadata.deletionTimestamp !== undefined) return undefined;
     const slot = registries.get(id);
     const link = slot?.worker?.link ?? OPENING;
-    if (isAnswered(registry) && link.state === 'opening' && slot?.problem === undefined) return undefined;
+    const unknown = link.state === 'opening' || (link.state === 'up' && isCatchingUp(id));
+    if (isAnswered(registry) && unknown && slot?.problem === undefined) return undefined;
     const status = registryStatus({
       registry,
       ...(slot?.problem === undefined ? {} : { problem: slot.problem }),

@@ -330,7 +330,7 @@ describe('a secret', () => {
 
   test('is in no line of the log', async () => {
     const output = await operator.output();
-    assert.match(output, /"level":"debug"/);
+    assert.match(output, /"msg":"roster started"/);
     assert.deepEqual(found(output), []);
   });
 

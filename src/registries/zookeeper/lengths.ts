@@ -34,6 +34,7 @@ function after(type: string, bytes: Buffer, at: number): number {
 const SIZES: Readonly<Record<string, readonly Attribute[]>> = {
   [jute.OP_CODES['CREATE'] ?? '']: [{ type: 'ustring' }],
   [jute.OP_CODES['DELETE'] ?? '']: [],
+  [jute.OP_CODES['CHECK'] ?? '']: [],
   [jute.OP_CODES['SET_DATA'] ?? '']: [{ type: 'data.Stat' }],
   [jute.OP_CODES['ERROR'] ?? '']: [{ type: 'int' }],
 };

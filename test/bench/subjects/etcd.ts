@@ -5,6 +5,8 @@ import { chunks, perSecond, type RawLoop, type Subject, timed, timesOf } from '.
 /** The most that etcd takes in one transaction. */
 const TXN_OPERATIONS = 128;
 const PREFIX = '/services/';
+/** Who writes for a cluster, which is no entry. */
+const CLAIMS = `${PREFIX}.owner/`;
 
 export const etcdSubject = (liveness: Subject['liveness']): Subject => ({
   name: liveness === 'Leased' ? 'etcd, leased' : 'etcd',
@@ -16,10 +18,17 @@ export const etcdSubject = (liveness: Subject['liveness']): Subject => ({
     const all = () => raw.getAll().prefix(PREFIX);
     return {
       spec: { type: 'Etcd', etcd: { endpoints: [server.address] } },
-      count: () => all().count(),
+      async count() {
+        const [keys, claims] = await Promise.all([all().count(), raw.getAll().prefix(CLAIMS).count()]);
+        return keys - claims;
+      },
       revision: async () => (await all().limit(1).exec()).header.revision,
       async rawLoop() {
-        return openRawLoop(Object.entries(await all().strings()), liveness);
+        const keys = Object.entries(await all().strings());
+        return openRawLoop(
+          keys.filter(([key]) => !key.startsWith(CLAIMS)),
+          liveness,
+        );
       },
       async stop() {
         raw.close();
