@@ -164,6 +164,7 @@ test('a leader that was stopped for longer than its Lease writes nothing any mor
   const other = otherThan(leader);
   const writes = await counts(one.registry);
   const said = (await leader.log()).length;
+  let index = Number.NaN;
   leader.process.kill('SIGSTOP');
   try {
     await move(one, ['10.80.0.1', '10.80.0.4']);
@@ -171,10 +172,13 @@ test('a leader that was stopped for longer than its Lease writes nothing any mor
     assert.ok(await leads(other, one.registry));
     await move(one, ['10.80.0.1', '10.80.0.5']);
     await one.stands(addresses(['10.80.0.1', '10.80.0.5']));
+    // Of the other registries that it led too, each is claimed when its turn comes.
+    for (const { registry } of [two, memory])
+      await eventually(`the other one leads ${registry}`, async () => assert.ok(await leads(other, registry)), 60_000);
+    index = await quietIndex();
   } finally {
     leader.process.kill('SIGCONT');
   }
-  const index = await consul.raftIndex();
   await eventually('it has noticed that it leads no longer', async () => {
     const lines = (await leader.log()).slice(said);
     assert.ok(lines.some(({ msg, registry }) => msg === 'this replica leads no longer' && registry === one.registry));
@@ -194,6 +198,14 @@ test('the Lease of a registry that is gone goes with it', async () => {
   const gone = async () => assert.ok(!(await leases()).has(two.registry));
   await eventually('its Lease is removed', gone, 120_000);
 });
+
+/** Writes to the server so far, as soon as none has come for a moment. */
+const quietIndex = (): Promise<number> =>
+  eventually('nothing is written for a moment', async () => {
+    const index = await consul.raftIndex();
+    await throughout(1_500, async () => assert.equal(await consul.raftIndex(), index));
+    return index;
+  });
 
 async function holderNamedBy(replica: OperatorProcess): Promise<string> {
   const lines = (await replica.log()).filter(
