@@ -152,7 +152,11 @@ describe('a ClusterRegistry of type ZooKeeper', { concurrency: true }, () => {
     await assert.rejects(raw.remove(paths[0] ?? ''), { name: 'NO_AUTH' });
 
     // The old one may not change them any more: it is told, and nothing goes.
-    await handOver(old, young, [root, `${root}/${web}`, ...paths]);
+    const claims = `${root}.roster`;
+    const below = async (path: string) => (await raw.children(path)).map((child) => `${path}/${child}`);
+    const records = await below(claims);
+    const terms = (await Promise.all(records.map(below))).flat();
+    await handOver(old, young, [root, `${root}/${web}`, ...paths, claims, ...records, ...terms]);
     await s.apply(slice(ns, web, { '10.1.0.1': { ready: false }, '10.1.0.2': {} }));
     await eventually(
       'the registration says what may not be written',
