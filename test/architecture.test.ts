@@ -136,8 +136,8 @@ describe('the architecture', () => {
     ],
     [
       'an operator that names an adapter',
-      'operator/writer.ts',
-      "import '../registries/memory.ts';",
+      'operator/registry/writer.ts',
+      "import '../../registries/memory.ts';",
       /operator may not import memory/,
     ],
     [
@@ -167,14 +167,14 @@ describe('the architecture', () => {
     ],
     [
       'an operator that knows commands',
-      'operator/writer.ts',
-      "import '../cli/plan.ts';",
+      'operator/registry/writer.ts',
+      "import '../../cli/plan.ts';",
       /operator may not import cli/,
     ],
     ['a file that no part owns', 'utils.ts', '', /utils\.ts belongs to no part/],
     ['a file that is not there', 'mirror/plan.ts', "import './nothing.ts';", /mirror\/nothing\.ts does not exist/],
-    ['an unknown package', 'operator/writer.ts', "import 'lodash';", /lodash is in no row/],
-    ['a package in the wrong place', 'operator/writer.ts', "import 'undici';", /operator may not use undici/],
+    ['an unknown package', 'operator/registry/writer.ts', "import 'lodash';", /lodash is in no row/],
+    ['a package in the wrong place', 'operator/registry/writer.ts', "import 'undici';", /operator may not use undici/],
     ['mirror with files', 'mirror/plan.ts', "import { readFileSync } from 'node:fs';", /mirror may not use node:fs/],
     [
       'mirror with sockets',

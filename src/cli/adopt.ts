@@ -4,7 +4,7 @@ import { settings } from '../config.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import { KubeError } from '../kubernetes/kube-error.ts';
 import { clusterRegistries, registries } from '../kubernetes/resources.ts';
-import { ADOPT } from '../operator/replicas.ts';
+import { ADOPT } from '../operator/leading/replicas.ts';
 import { type ClusterOptions, clusterChoice, settingOption } from './options.ts';
 import { CommandError, EXIT, type Terminal, withCluster } from './terminal.ts';
 

@@ -9,7 +9,7 @@ export function addExplain(program: Command, terminal: Terminal): void {
     .description('each endpoint of a Service: in or out, and the rule that decided')
     .action(async (ref: string, options: NamedClusterOptions) => {
       const shared = inspectBasics(options, terminal);
-      const { inspect } = await import('../operator/inspect.ts');
+      const { inspect } = await import('../operator/reporting/inspect.ts');
       const explained = await withCluster(clusterChoice(options, terminal), async (client) => {
         const { namespace, name } = objectRef(ref, options.namespace ?? client.namespace);
         return explanation(`${namespace}/${name}`, await inspect({ ...shared, source: { client } }));

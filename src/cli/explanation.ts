@@ -1,4 +1,4 @@
-import type { InspectedKey, Inspection } from '../operator/inspect.ts';
+import type { InspectedKey, Inspection } from '../operator/reporting/inspect.ts';
 import { type OutputFormat, rendered } from './output.ts';
 import { endpointText, type PlanReport, planReport, renderPlan } from './plan-report.ts';
 import { oneLine, table } from './table.ts';

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { cidrs, dnsLabel, given, type Setting, settings, variable } from '../config.ts';
-import type { InspectOptions } from '../operator/inspect.ts';
+import type { InspectOptions } from '../operator/reporting/inspect.ts';
 import { OUTPUT_FORMATS, type OutputFormat } from './output.ts';
 import { CommandError, EXIT, type Terminal } from './terminal.ts';
 

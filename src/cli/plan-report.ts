@@ -1,6 +1,6 @@
 import type { Change, LeftAlone, PlannedChange } from '../mirror/change.ts';
 import type { Instance } from '../mirror/instance.ts';
-import type { Inspection } from '../operator/inspect.ts';
+import type { Inspection } from '../operator/reporting/inspect.ts';
 import { type OutputFormat, rendered } from './output.ts';
 import { oneLine, table } from './table.ts';
 

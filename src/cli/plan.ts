@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Inspection } from '../operator/inspect.ts';
+import type { Inspection } from '../operator/reporting/inspect.ts';
 import { addInspectOptions, clusterChoice, inspectBasics, type NamedClusterOptions, namespaceOf } from './options.ts';
 import { type PlanReport, planReport, renderPlan } from './plan-report.ts';
 import { type Terminal, withCluster } from './terminal.ts';
@@ -24,7 +24,7 @@ export function addPlan(program: Command, terminal: Terminal): void {
 
 export async function plan(options: PlanOptions, terminal: Terminal): Promise<PlanReport> {
   const shared = inspectBasics(options, terminal);
-  const { inspect } = await import('../operator/inspect.ts');
+  const { inspect } = await import('../operator/reporting/inspect.ts');
   const { filename } = options;
   if (filename !== undefined) {
     return planReport(inNamespace(await inspect({ ...shared, source: { files: filename } }), options.namespace));

@@ -4,7 +4,7 @@ import { FINALIZER } from '../kubernetes/finalizer.ts';
 import { whyLeftBehind } from '../mirror/held-removals.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
-import type { RegistryWorker } from './registry-worker.ts';
+import type { RegistryWorker } from './registry/registry-worker.ts';
 
 export interface FinalizationOptions {
   readonly clock: Clock;

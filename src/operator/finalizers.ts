@@ -5,11 +5,11 @@ import { ensureFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import { referencedRegistry } from '../mirror/selection.ts';
 import { registrationId } from '../mirror/view.ts';
 import type { Log } from '../telemetry/log.ts';
-import { type Caches, findRegistration, findRegistry } from './caches.ts';
+import { type Caches, findRegistration, findRegistry } from './cluster/caches.ts';
 import type { DeletionGuards } from './deletion-guards.ts';
 import { createFinalization } from './finalization.ts';
-import type { RegistrySet } from './registry-set.ts';
-import { targetOf } from './statuses.ts';
+import type { RegistrySet } from './registry/registry-set.ts';
+import { targetOf } from './reporting/statuses.ts';
 
 export interface FinalizersOptions {
   readonly client: KubeClient;

@@ -11,7 +11,7 @@ import {
   registrationId,
   type View,
 } from '../mirror/view.ts';
-import { type Caches, candidatesFor, findRegistration, findRegistry } from './caches.ts';
+import { type Caches, candidatesFor, findRegistration, findRegistry } from './cluster/caches.ts';
 import { refusalOf } from './refusal.ts';
 
 export interface Surroundings {

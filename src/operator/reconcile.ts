@@ -8,8 +8,8 @@ import type { Outcome } from '../mirror/status.ts';
 import { registrationId, type View } from '../mirror/view.ts';
 import { meansUnreachable, type RegistryError } from '../registries/error.ts';
 import type { Guard } from './deletion-guards.ts';
-import type { RegistryWorker } from './registry-worker.ts';
-import type { RunResult } from './work-queue.ts';
+import type { RegistryWorker } from './registry/registry-worker.ts';
+import type { RunResult } from './registry/work-queue.ts';
 
 export interface Reconciled {
   readonly view: View;

@@ -1,15 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { View } from '../mirror/view.ts';
-import type { AbsenceProof } from './absence.ts';
-import { findRegistration, findRegistry, keyOf } from './caches.ts';
+import type { AbsenceProof } from './cluster/absence.ts';
+import { findRegistration, findRegistry, keyOf } from './cluster/caches.ts';
 import type { DeletionGuards } from './deletion-guards.ts';
 import { gather, type Surroundings } from './gather.ts';
-import type { Outcomes } from './outcomes.ts';
-import type { Propagation } from './propagation.ts';
 import { reconcile, withClaims } from './reconcile.ts';
-import type { RegistrySet } from './registry-set.ts';
-import type { RegistryWorker } from './registry-worker.ts';
-import type { RunResult } from './work-queue.ts';
+import type { Propagation } from './registry/propagation.ts';
+import type { RegistrySet } from './registry/registry-set.ts';
+import type { RegistryWorker } from './registry/registry-worker.ts';
+import type { RunResult } from './registry/work-queue.ts';
+import type { Outcomes } from './reporting/outcomes.ts';
 
 export interface ReconcilerOptions {
   readonly surroundings: Surroundings;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { explanation, renderExplanation } from '../../src/cli/explanation.ts';
-import type { Inspection } from '../../src/operator/inspect.ts';
+import type { Inspection } from '../../src/operator/reporting/inspect.ts';
 import { instance, text } from './fixtures.ts';
 
 const inspection: Inspection = {

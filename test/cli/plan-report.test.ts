@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { driftIn, planReport, renderPlan } from '../../src/cli/plan-report.ts';
-import type { InspectedKey, Inspection } from '../../src/operator/inspect.ts';
+import type { InspectedKey, Inspection } from '../../src/operator/reporting/inspect.ts';
 import { instance, text } from './fixtures.ts';
 
 const key = (registry: string, service: string, rest: Partial<InspectedKey> = {}): InspectedKey => ({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createAbsenceProof } from '../../src/operator/absence.ts';
+import { createAbsenceProof } from '../../src/operator/cluster/absence.ts';
 import { virtualClock } from '../virtual-clock.ts';
 
 type Answer = 'absent' | 'present' | 'unknown';

@@ -6,7 +6,7 @@ import { after, beforeEach, describe, it } from 'node:test';
 import type { ClusterRegistry } from '../../src/api/kinds.generated.ts';
 import { parseClusterRegistry } from '../../src/api/parse.ts';
 import type { KubeClient, KubeRequest } from '../../src/kubernetes/client.ts';
-import { hasCredentials, readCredentials } from '../../src/operator/credentials.ts';
+import { hasCredentials, readCredentials } from '../../src/operator/registry/credentials.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'roster-credentials-'));
 after(() => rm(root, { recursive: true, force: true }));

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import type { Registration, RegistrationSpec } from '../../src/api/kinds.generated.ts';
 import { FINALIZER } from '../../src/kubernetes/finalizer.ts';
 import { createFinalization } from '../../src/operator/finalization.ts';
-import { createLedger } from '../../src/operator/ledger.ts';
-import type { RegistryWorker } from '../../src/operator/registry-worker.ts';
+import { createLedger } from '../../src/operator/registry/ledger.ts';
+import type { RegistryWorker } from '../../src/operator/registry/registry-worker.ts';
 import { instance, registration } from '../mirror/objects.ts';
 import { virtualClock } from '../virtual-clock.ts';
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { AllowedNamespaces, Registration } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { registrationId } from '../../src/mirror/view.ts';
-import { type CacheWriters, createCaches } from '../../src/operator/caches.ts';
+import { type CacheWriters, createCaches } from '../../src/operator/cluster/caches.ts';
 import { gather, type Surroundings } from '../../src/operator/gather.ts';
 import { refusalOf } from '../../src/operator/refusal.ts';
 import {

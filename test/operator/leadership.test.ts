@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { electLeaders, type Leadership, leadAll, leaseName, NO_REGISTRY } from '../../src/operator/leadership.ts';
+import {
+  electLeaders,
+  type Leadership,
+  leadAll,
+  leaseName,
+  NO_REGISTRY,
+} from '../../src/operator/leading/leadership.ts';
 import { leaseServer, ownClock, PROMPT } from '../kubernetes/lease-server.ts';
 import { virtualClock } from '../virtual-clock.ts';
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Change } from '../../src/mirror/change.ts';
 import { canonical, type Instance } from '../../src/mirror/instance.ts';
-import { createLedger, type Ledger } from '../../src/operator/ledger.ts';
+import { createLedger, type Ledger } from '../../src/operator/registry/ledger.ts';
 import { instance } from '../mirror/objects.ts';
 
 const OWNERS = ['shop/web', 'shop/api', 'other/web'];

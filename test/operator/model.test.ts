@@ -5,7 +5,7 @@ import { it } from 'node:test';
 import fc from 'fast-check';
 import type { DeletionGuard, Registration } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
-import type { Term, Terms } from '../../src/operator/terms.ts';
+import type { Term, Terms } from '../../src/operator/leading/terms.ts';
 import { clusterRegistry, endpoint, instance, namespace, registration, service, slice } from '../mirror/objects.ts';
 import {
   type Backup,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { observeRequests } from '../../src/operator/observe-worker.ts';
+import { observeRequests } from '../../src/operator/registry/observe-worker.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 test('a watch is counted by its hints and its ends, and is no request', async () => {

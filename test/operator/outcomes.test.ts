@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Outcome } from '../../src/mirror/status.ts';
-import { createOutcomes } from '../../src/operator/outcomes.ts';
-import { readyEvents } from '../../src/operator/ready-events.ts';
+import { createOutcomes } from '../../src/operator/reporting/outcomes.ts';
+import { readyEvents } from '../../src/operator/reporting/ready-events.ts';
 import { condition } from '../mirror/objects.ts';
 
 const outcome = (desired: number, standing = desired): Outcome => ({

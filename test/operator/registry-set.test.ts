@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ClusterRegistry } from '../../src/api/kinds.generated.ts';
-import type { Credentials } from '../../src/operator/credentials.ts';
-import { createRegistrySet } from '../../src/operator/registry-set.ts';
-import type { RegistryWorker } from '../../src/operator/registry-worker.ts';
+import type { Credentials } from '../../src/operator/registry/credentials.ts';
+import { createRegistrySet } from '../../src/operator/registry/registry-set.ts';
+import type { RegistryWorker } from '../../src/operator/registry/registry-worker.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { openMemory } from '../../src/registries/memory.ts';
 import { clusterRegistry } from '../mirror/objects.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { openRegistryWorker, type RegistryWorkerOptions } from '../../src/operator/registry-worker.ts';
-import { endlessTerms } from '../../src/operator/terms.ts';
+import { endlessTerms } from '../../src/operator/leading/terms.ts';
+import { openRegistryWorker, type RegistryWorkerOptions } from '../../src/operator/registry/registry-worker.ts';
 import { RegistryError, type RegistryErrorCode } from '../../src/registries/error.ts';
 import { instance } from '../mirror/objects.ts';
 import { virtualClock } from '../virtual-clock.ts';

@@ -21,7 +21,7 @@ import { planChanges } from '../../src/mirror/plan.ts';
 import { limitOf } from '../../src/mirror/removal-window.ts';
 import { referencedRegistry, registryId } from '../../src/mirror/selection.ts';
 import { registrationId, type View } from '../../src/mirror/view.ts';
-import { createAbsenceProof } from '../../src/operator/absence.ts';
+import { createAbsenceProof } from '../../src/operator/cluster/absence.ts';
 import {
   createCaches,
   findOurs,
@@ -29,19 +29,19 @@ import {
   findRegistry,
   keyOf,
   registrationsOf,
-} from '../../src/operator/caches.ts';
+} from '../../src/operator/cluster/caches.ts';
+import { createTriggers } from '../../src/operator/cluster/triggers.ts';
 import { createDeletionGuards } from '../../src/operator/deletion-guards.ts';
 import { createFinalization } from '../../src/operator/finalization.ts';
 import { gather, type Surroundings } from '../../src/operator/gather.ts';
-import { createOutcomes } from '../../src/operator/outcomes.ts';
-import { createPropagation } from '../../src/operator/propagation.ts';
+import { endlessTerms, type Terms } from '../../src/operator/leading/terms.ts';
 import { CONFIRM_MS, withClaims } from '../../src/operator/reconcile.ts';
 import { createReconciler } from '../../src/operator/reconciler.ts';
-import { createRegistrySet } from '../../src/operator/registry-set.ts';
-import { openRegistryWorker, type RegistryWorker } from '../../src/operator/registry-worker.ts';
-import { createStatuses } from '../../src/operator/statuses.ts';
-import { endlessTerms, type Terms } from '../../src/operator/terms.ts';
-import { createTriggers } from '../../src/operator/triggers.ts';
+import { createPropagation } from '../../src/operator/registry/propagation.ts';
+import { createRegistrySet } from '../../src/operator/registry/registry-set.ts';
+import { openRegistryWorker, type RegistryWorker } from '../../src/operator/registry/registry-worker.ts';
+import { createOutcomes } from '../../src/operator/reporting/outcomes.ts';
+import { createStatuses } from '../../src/operator/reporting/statuses.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { type MemoryRegistry, openMemory } from '../../src/registries/memory.ts';
 import { storeOf } from '../../src/registries/memory-store.ts';

@@ -3,12 +3,12 @@ import { describe, it } from 'node:test';
 import type { Registration, RegistrationStatus, RegistryStatus } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { Outcome } from '../../src/mirror/status.ts';
-import { createCaches } from '../../src/operator/caches.ts';
-import { createLedger } from '../../src/operator/ledger.ts';
-import { createOutcomes } from '../../src/operator/outcomes.ts';
-import type { RegistrySlot } from '../../src/operator/registry-set.ts';
-import type { Link, RegistryWorker } from '../../src/operator/registry-worker.ts';
-import { createStatuses } from '../../src/operator/statuses.ts';
+import { createCaches } from '../../src/operator/cluster/caches.ts';
+import { createLedger } from '../../src/operator/registry/ledger.ts';
+import type { RegistrySlot } from '../../src/operator/registry/registry-set.ts';
+import type { Link, RegistryWorker } from '../../src/operator/registry/registry-worker.ts';
+import { createOutcomes } from '../../src/operator/reporting/outcomes.ts';
+import { createStatuses } from '../../src/operator/reporting/statuses.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import { brokenRules } from '../mirror/condition-rules.ts';
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createTerminations } from '../../src/operator/terminations.ts';
+import { createTerminations } from '../../src/operator/cluster/terminations.ts';
 import { endpoint, slice } from '../mirror/objects.ts';
 
 test('an address that terminates is remembered until it is seen to do something else', () => {

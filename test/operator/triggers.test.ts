@@ -3,11 +3,11 @@ import { describe, it } from 'node:test';
 import type { EndpointSlice, Namespace, Service } from '../../src/api/core.ts';
 import type { Registration, ServiceRegistration } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
-import { createCaches } from '../../src/operator/caches.ts';
-import { createLedger } from '../../src/operator/ledger.ts';
-import { createPropagation } from '../../src/operator/propagation.ts';
-import type { RegistryWorker } from '../../src/operator/registry-worker.ts';
-import { createTriggers } from '../../src/operator/triggers.ts';
+import { createCaches } from '../../src/operator/cluster/caches.ts';
+import { createTriggers } from '../../src/operator/cluster/triggers.ts';
+import { createLedger } from '../../src/operator/registry/ledger.ts';
+import { createPropagation } from '../../src/operator/registry/propagation.ts';
+import type { RegistryWorker } from '../../src/operator/registry/registry-worker.ts';
 import { clusterRegistration, endpoint, instance, namespace, registration, service, slice } from '../mirror/objects.ts';
 import { virtualClock } from '../virtual-clock.ts';
 

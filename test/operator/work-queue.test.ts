@@ -6,7 +6,7 @@ import {
   type RunResult,
   type WorkQueue,
   type WorkQueueOptions,
-} from '../../src/operator/work-queue.ts';
+} from '../../src/operator/registry/work-queue.ts';
 import { virtualClock } from '../virtual-clock.ts';
 
 const DONE: RunResult = { kind: 'done' };

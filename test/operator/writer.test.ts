@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Change } from '../../src/mirror/change.ts';
-import { createWriter, type WriterOptions } from '../../src/operator/writer.ts';
+import { createWriter, type WriterOptions } from '../../src/operator/registry/writer.ts';
 import { RegistryError } from '../../src/registries/error.ts';
 import type { ChangeResult } from '../../src/registries/registry.ts';
 import { instance } from '../mirror/objects.ts';

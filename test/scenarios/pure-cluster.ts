@@ -4,9 +4,9 @@ import type { RegistryObject } from '../../src/api/kinds.generated.ts';
 import type { Resource } from '../../src/kubernetes/resources.ts';
 import * as resources from '../../src/kubernetes/resources.ts';
 import type { StoreWriter } from '../../src/kubernetes/store.ts';
-import { type Caches, createCaches } from '../../src/operator/caches.ts';
-import { createPropagation } from '../../src/operator/propagation.ts';
-import { createTriggers } from '../../src/operator/triggers.ts';
+import { type Caches, createCaches } from '../../src/operator/cluster/caches.ts';
+import { createTriggers } from '../../src/operator/cluster/triggers.ts';
+import { createPropagation } from '../../src/operator/registry/propagation.ts';
 import type { Json, Target } from '../e2e/kube.ts';
 import { virtualClock } from '../virtual-clock.ts';
 

@@ -11,13 +11,13 @@ type Wrappers = Pick<Build, 'client' | 'registry'>;
  * registry), and a plan that it must not survive, see `defences.test.ts`.
  */
 const DEFENCES: Readonly<Record<string, Wrappers & { readonly part?: readonly [of: string, instead: string] }>> = {
-  'the initial gate': { part: ['operator/caches.ts', 'caches.ts'] },
+  'the initial gate': { part: ['operator/cluster/caches.ts', 'caches.ts'] },
   'evidence before removal': { part: ['mirror/plan.ts', 'plan.ts'] },
   'what a list lacks is not gone': { part: ['kubernetes/intake.ts', 'believing-lists.ts'] },
   'older lists are refused': { part: ['kubernetes/intake.ts', 'believing-older.ts'] },
   'a silent watch is dead': { part: ['kubernetes/reflector.ts', 'reflector.ts'] },
-  'acknowledgements outlive an older list': { part: ['operator/ledger.ts', 'ledger.ts'] },
-  'a status that comes back is looked at': { part: ['operator/cluster.ts', 'cluster.ts'] },
+  'acknowledgements outlive an older list': { part: ['operator/registry/ledger.ts', 'ledger.ts'] },
+  'a status that comes back is looked at': { part: ['operator/cluster/cluster.ts', 'cluster.ts'] },
   'the deletion guard': { part: ['mirror/deletion-guard.ts', 'deletion-guard.ts'] },
   'lists are quorum reads': { client: listsFromCache },
   'absence is asked live': { client: absenceWithoutLook },
@@ -30,7 +30,7 @@ export const defences: readonly Defence[] = Object.keys(DEFENCES);
 
 const SRC = new URL('../../../src/', import.meta.url).href;
 /** Loaded anew for each build: the way from the operator to every part that can be replaced. Errors, which are told by their class, are shared. */
-const CLONED = /\/src\/(operator\/[\w-]+|kubernetes\/reflector)\.ts$/;
+const CLONED = /\/src\/(operator\/(?:\w+\/)?[\w-]+|kubernetes\/reflector)\.ts$/;
 
 let hooked = false;
 

@@ -1,7 +1,7 @@
 // No initial gate: the operator starts to decide before the lists are complete.
-import { createCaches as create } from '../../../src/operator/caches.ts';
+import { createCaches as create } from '../../../src/operator/cluster/caches.ts';
 
-export * from '../../../src/operator/caches.ts';
+export * from '../../../src/operator/cluster/caches.ts';
 
 export function createCaches(): ReturnType<typeof create> {
   const { caches, writers } = create();

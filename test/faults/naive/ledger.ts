@@ -1,5 +1,5 @@
 // A list of the registry is newer than every acknowledgement that came before it, whenever it was asked for.
-import { createLedger as create, type Ledger } from '../../../src/operator/ledger.ts';
+import { createLedger as create, type Ledger } from '../../../src/operator/registry/ledger.ts';
 
 export function createLedger(): Ledger {
   const ledger = create();

@@ -1,5 +1,5 @@
-import type { ObjectKey } from '../api/core.ts';
-import type { Clock } from '../clock.ts';
+import type { ObjectKey } from '../../api/core.ts';
+import type { Clock } from '../../clock.ts';
 
 export type LagSource = 'trigger-annotation' | 'watch';
 

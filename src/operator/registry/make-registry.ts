@@ -1,11 +1,11 @@
-import type { RegistryObject } from '../api/kinds.generated.ts';
-import type { Clock } from '../clock.ts';
-import { tenantRule } from '../registries/address-rule.ts';
-import type { createRegistry, OpenRegistry } from '../registries/create.ts';
-import type { Secrets } from '../registries/secrets.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { RegistryObject } from '../../api/kinds.generated.ts';
+import type { Clock } from '../../clock.ts';
+import { tenantRule } from '../../registries/address-rule.ts';
+import type { createRegistry, OpenRegistry } from '../../registries/create.ts';
+import type { Secrets } from '../../registries/secrets.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { shortName } from '../reporting/overview.ts';
 import { observeRequests } from './observe-worker.ts';
-import { shortName } from './overview.ts';
 
 export interface MakeRegistryOptions {
   readonly create: typeof createRegistry;

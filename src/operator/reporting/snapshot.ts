@@ -1,16 +1,16 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import type { KubeObject } from '../api/core.ts';
-import { isFields } from '../api/metadata.ts';
-import { systemClock } from '../clock.ts';
-import type { KubeClient } from '../kubernetes/client.ts';
-import { createIntake } from '../kubernetes/intake.ts';
-import { listAll } from '../kubernetes/list.ts';
-import type { Resource } from '../kubernetes/resources.ts';
-import * as resources from '../kubernetes/resources.ts';
-import type { StoreWriter } from '../kubernetes/store.ts';
-import type { CacheWriters } from './caches.ts';
+import type { KubeObject } from '../../api/core.ts';
+import { isFields } from '../../api/metadata.ts';
+import { systemClock } from '../../clock.ts';
+import type { KubeClient } from '../../kubernetes/client.ts';
+import { createIntake } from '../../kubernetes/intake.ts';
+import { listAll } from '../../kubernetes/list.ts';
+import type { Resource } from '../../kubernetes/resources.ts';
+import * as resources from '../../kubernetes/resources.ts';
+import type { StoreWriter } from '../../kubernetes/store.ts';
+import type { CacheWriters } from '../cluster/caches.ts';
 
 /** The caches filled once, for commands that look and do not stay. */
 

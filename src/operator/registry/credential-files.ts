@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ConditionReason } from '../api/reasons.ts';
-import type { Secrets } from '../registries/secrets.ts';
+import type { ConditionReason } from '../../api/reasons.ts';
+import type { Secrets } from '../../registries/secrets.ts';
 
 /** The names under which kubectl, cert-manager and agents of vaults put them. */
 const FILE_NAMES: Readonly<Record<keyof Secrets, string>> = {

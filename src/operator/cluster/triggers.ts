@@ -1,11 +1,11 @@
-import type { EndpointSlice, Namespace, ObjectKey, Service } from '../api/core.ts';
-import type { Registration } from '../api/kinds.generated.ts';
-import type { Delta } from '../kubernetes/intake.ts';
-import { referencedRegistry } from '../mirror/selection.ts';
-import { registrationId } from '../mirror/view.ts';
+import type { EndpointSlice, Namespace, ObjectKey, Service } from '../../api/core.ts';
+import type { Registration } from '../../api/kinds.generated.ts';
+import type { Delta } from '../../kubernetes/intake.ts';
+import { referencedRegistry } from '../../mirror/selection.ts';
+import { registrationId } from '../../mirror/view.ts';
+import type { Propagation } from '../registry/propagation.ts';
+import type { RegistryWorker } from '../registry/registry-worker.ts';
 import { type Caches, candidatesFor, keyOf, serviceOf } from './caches.ts';
-import type { Propagation } from './propagation.ts';
-import type { RegistryWorker } from './registry-worker.ts';
 import type { Terminations } from './terminations.ts';
 
 /** Which Services a change of the cluster concerns. Only keys go on: what changed, the reconcile finds out by looking. */

@@ -1,8 +1,8 @@
-import type { RegistryObject, RegistryTls, SecretKeyRef } from '../api/kinds.generated.ts';
-import type { ConditionReason } from '../api/reasons.ts';
-import type { KubeClient } from '../kubernetes/client.ts';
-import { readSecretKey } from '../kubernetes/secrets.ts';
-import type { Secrets } from '../registries/secrets.ts';
+import type { RegistryObject, RegistryTls, SecretKeyRef } from '../../api/kinds.generated.ts';
+import type { ConditionReason } from '../../api/reasons.ts';
+import type { KubeClient } from '../../kubernetes/client.ts';
+import { readSecretKey } from '../../kubernetes/secrets.ts';
+import type { Secrets } from '../../registries/secrets.ts';
 import { readCredentialFile } from './credential-files.ts';
 
 export type Credentials =

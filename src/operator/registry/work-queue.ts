@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../clock.ts';
 
 /** done: forget failures. retry: run again after `afterMs`, or after the key's back-off when that is longer. */
 export type RunResult = { readonly kind: 'done' } | { readonly kind: 'retry'; readonly afterMs?: number };

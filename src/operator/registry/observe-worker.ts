@@ -1,12 +1,12 @@
-import type { Change } from '../mirror/change.ts';
-import type { CreateOptions } from '../registries/create.ts';
-import type { RegistryError } from '../registries/error.ts';
-import type { ChangeResult } from '../registries/registry.ts';
-import { type Log, logChange } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import type { DeletionGuardsOptions } from './deletion-guards.ts';
-import type { Totals } from './outcomes.ts';
-import { shortId } from './overview.ts';
+import type { Change } from '../../mirror/change.ts';
+import type { CreateOptions } from '../../registries/create.ts';
+import type { RegistryError } from '../../registries/error.ts';
+import type { ChangeResult } from '../../registries/registry.ts';
+import { type Log, logChange } from '../../telemetry/log.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { DeletionGuardsOptions } from '../deletion-guards.ts';
+import type { Totals } from '../reporting/outcomes.ts';
+import { shortId } from '../reporting/overview.ts';
 import type { Link, RegistryWorker } from './registry-worker.ts';
 
 const RESULTS = { done: 'success', retry: 'requeue_after', error: 'error' } as const;

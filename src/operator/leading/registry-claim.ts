@@ -1,6 +1,6 @@
-import { type Clock, pause } from '../clock.ts';
-import { RegistryError } from '../registries/error.ts';
-import type { ServiceRegistry } from '../registries/registry.ts';
+import { type Clock, pause } from '../../clock.ts';
+import { RegistryError } from '../../registries/error.ts';
+import type { ServiceRegistry } from '../../registries/registry.ts';
 import type { Terms } from './terms.ts';
 
 /** Who claims a registry, as known now. */

@@ -1,15 +1,15 @@
-import { type KubeObject, objectKey } from '../api/core.ts';
-import type { RegistryObject } from '../api/kinds.generated.ts';
-import type { Clock } from '../clock.ts';
-import { type KubeClient, KubeError } from '../kubernetes/client.ts';
-import type { Malformed } from '../kubernetes/intake.ts';
-import { type Delta, reflect } from '../kubernetes/reflector.ts';
-import type { Resource } from '../kubernetes/resources.ts';
-import * as resources from '../kubernetes/resources.ts';
-import { sameJson } from '../kubernetes/same-json.ts';
-import type { StoreWriter } from '../kubernetes/store.ts';
-import { registryId } from '../mirror/selection.ts';
-import type { Log } from '../telemetry/log.ts';
+import { type KubeObject, objectKey } from '../../api/core.ts';
+import type { RegistryObject } from '../../api/kinds.generated.ts';
+import type { Clock } from '../../clock.ts';
+import { type KubeClient, KubeError } from '../../kubernetes/client.ts';
+import type { Malformed } from '../../kubernetes/intake.ts';
+import { type Delta, reflect } from '../../kubernetes/reflector.ts';
+import type { Resource } from '../../kubernetes/resources.ts';
+import * as resources from '../../kubernetes/resources.ts';
+import { sameJson } from '../../kubernetes/same-json.ts';
+import type { StoreWriter } from '../../kubernetes/store.ts';
+import { registryId } from '../../mirror/selection.ts';
+import type { Log } from '../../telemetry/log.ts';
 import type { CacheWriters } from './caches.ts';
 import type { Triggers } from './triggers.ts';
 

@@ -1,4 +1,4 @@
-import type { EndpointSlice, ObjectKey } from '../api/core.ts';
+import type { EndpointSlice, ObjectKey } from '../../api/core.ts';
 
 /**
  * Addresses that slices have shown as terminating. A Pod is often gone from the slices before its Service is looked at again, as while the

@@ -1,6 +1,6 @@
-import type { Term } from '../kubernetes/lease.ts';
+import type { Term } from '../../kubernetes/lease.ts';
 
-export type { Term } from '../kubernetes/lease.ts';
+export type { Term } from '../../kubernetes/lease.ts';
 
 /** When this process may write to one registry. */
 export interface Terms {

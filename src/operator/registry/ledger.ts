@@ -1,5 +1,5 @@
-import type { Change } from '../mirror/change.ts';
-import { type Instance, sameInstance } from '../mirror/instance.ts';
+import type { Change } from '../../mirror/change.ts';
+import { type Instance, sameInstance } from '../../mirror/instance.ts';
 
 /**
  * What stands in one registry, as far as we know: the observed side of every diff, read without I/O.

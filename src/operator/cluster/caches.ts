@@ -1,5 +1,5 @@
-import type { EndpointSlice, Namespace, ObjectKey, Service } from '../api/core.ts';
-import { objectKey } from '../api/core.ts';
+import type { EndpointSlice, Namespace, ObjectKey, Service } from '../../api/core.ts';
+import { objectKey } from '../../api/core.ts';
 import type {
   ClusterRegistry,
   ClusterServiceRegistration,
@@ -7,9 +7,9 @@ import type {
   Registry,
   RegistryObject,
   ServiceRegistration,
-} from '../api/kinds.generated.ts';
-import { createStore, type Deletion, type Store, type StoreWriter } from '../kubernetes/store.ts';
-import { referencedRegistry } from '../mirror/selection.ts';
+} from '../../api/kinds.generated.ts';
+import { createStore, type Deletion, type Store, type StoreWriter } from '../../kubernetes/store.ts';
+import { referencedRegistry } from '../../mirror/selection.ts';
 import { createTerminations, type Terminations } from './terminations.ts';
 
 interface Kinds {

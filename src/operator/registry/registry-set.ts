@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { RegistryObject } from '../api/kinds.generated.ts';
-import type { ConditionReason } from '../api/reasons.ts';
-import type { Clock } from '../clock.ts';
-import type { OpenRegistry } from '../registries/create.ts';
-import { RegistryError } from '../registries/error.ts';
-import type { Secrets } from '../registries/secrets.ts';
+import type { RegistryObject } from '../../api/kinds.generated.ts';
+import type { ConditionReason } from '../../api/reasons.ts';
+import type { Clock } from '../../clock.ts';
+import type { OpenRegistry } from '../../registries/create.ts';
+import { RegistryError } from '../../registries/error.ts';
+import type { Secrets } from '../../registries/secrets.ts';
 import type { Credentials } from './credentials.ts';
 import type { RegistryWorker } from './registry-worker.ts';
 

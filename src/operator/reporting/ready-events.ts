@@ -1,6 +1,6 @@
-import type { EventRecorder } from '../kubernetes/events.ts';
-import type { StatusUpdate, StatusWrite } from '../kubernetes/status-writer.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { EventRecorder } from '../../kubernetes/events.ts';
+import type { StatusUpdate, StatusWrite } from '../../kubernetes/status-writer.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 
 export interface ReadyEvent {
   readonly type: 'Normal' | 'Warning';

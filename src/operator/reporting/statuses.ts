@@ -1,23 +1,23 @@
-import type { ObjectKey } from '../api/core.ts';
-import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
-import type { Resource } from '../kubernetes/resources.ts';
-import * as resources from '../kubernetes/resources.ts';
-import type { StatusUpdate } from '../kubernetes/status-writer.ts';
-import { blockedBefore, blockedMessage, releaseCommand } from '../mirror/held-removals.ts';
-import { type RegistryFacts, registryStatus } from '../mirror/registry-status.ts';
-import { referencedRegistry } from '../mirror/selection.ts';
-import { type RegistryState, registrationStatus, type ServiceFacts } from '../mirror/status.ts';
-import { registrationId } from '../mirror/view.ts';
-import type { RegistryError } from '../registries/error.ts';
-import { findRegistration, findRegistry, isRegistryId, keyOf } from './caches.ts';
-import type { DeletionGuards } from './deletion-guards.ts';
-import { coveringOf, type Surroundings } from './gather.ts';
+import type { ObjectKey } from '../../api/core.ts';
+import type { Registration, RegistryObject } from '../../api/kinds.generated.ts';
+import type { Resource } from '../../kubernetes/resources.ts';
+import * as resources from '../../kubernetes/resources.ts';
+import type { StatusUpdate } from '../../kubernetes/status-writer.ts';
+import { blockedBefore, blockedMessage, releaseCommand } from '../../mirror/held-removals.ts';
+import { type RegistryFacts, registryStatus } from '../../mirror/registry-status.ts';
+import { referencedRegistry } from '../../mirror/selection.ts';
+import { type RegistryState, registrationStatus, type ServiceFacts } from '../../mirror/status.ts';
+import { registrationId } from '../../mirror/view.ts';
+import type { RegistryError } from '../../registries/error.ts';
+import { findRegistration, findRegistry, isRegistryId, keyOf } from '../cluster/caches.ts';
+import type { Unreadable } from '../cluster/unreadable.ts';
+import type { DeletionGuards } from '../deletion-guards.ts';
+import { coveringOf, type Surroundings } from '../gather.ts';
+import { generationOf } from '../reconcile.ts';
+import { refusalOf } from '../refusal.ts';
+import type { RegistrySet, RegistrySlot } from '../registry/registry-set.ts';
+import type { Link } from '../registry/registry-worker.ts';
 import type { Outcomes } from './outcomes.ts';
-import { generationOf } from './reconcile.ts';
-import { refusalOf } from './refusal.ts';
-import type { RegistrySet, RegistrySlot } from './registry-set.ts';
-import type { Link } from './registry-worker.ts';
-import type { Unreadable } from './unreadable.ts';
 
 /** What each status should say now, computed when it is written: however often a status is marked, it costs one computation. */
 export interface StatusesOptions {

@@ -1,7 +1,7 @@
-import type { Clock } from '../clock.ts';
-import { createBackoff } from '../kubernetes/backoff.ts';
-import { RegistryError } from '../registries/error.ts';
-import type { ServiceRegistry } from '../registries/registry.ts';
+import type { Clock } from '../../clock.ts';
+import { createBackoff } from '../../kubernetes/backoff.ts';
+import { RegistryError } from '../../registries/error.ts';
+import type { ServiceRegistry } from '../../registries/registry.ts';
 
 export interface RegistryWatchOptions {
   readonly registry: Pick<ServiceRegistry, 'capabilities' | 'watch'>;

@@ -1,5 +1,5 @@
-import type { ObjectKey } from '../api/core.ts';
-import type { Outcome } from '../mirror/status.ts';
+import type { ObjectKey } from '../../api/core.ts';
+import type { Outcome } from '../../mirror/status.ts';
 
 /** What the last reconcile of each Service said, by registration: the material of its status. */
 export interface Outcomes {

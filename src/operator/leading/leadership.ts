@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-import type { KubeClient, KubeError } from '../kubernetes/client.ts';
-import { type Candidate, standForLease } from '../kubernetes/lease.ts';
-import type { LeaseSample } from '../telemetry/metrics.ts';
+import type { Clock } from '../../clock.ts';
+import type { KubeClient, KubeError } from '../../kubernetes/client.ts';
+import { type Candidate, standForLease } from '../../kubernetes/lease.ts';
+import type { LeaseSample } from '../../telemetry/metrics.ts';
 import { endlessTerms, type Term, type Terms } from './terms.ts';
 
 /** What belongs to no registry that exists, such as the status of a registration that names a missing one, has a leader too. */

@@ -1,14 +1,14 @@
-import { type Clock, pause } from '../clock.ts';
-import type { Change } from '../mirror/change.ts';
-import { type ClaimIndex, createClaimIndex } from '../mirror/claims.ts';
-import type { OpenRegistry } from '../registries/create.ts';
-import { meansUnreachable, RegistryError } from '../registries/error.ts';
-import type { ChangeResult } from '../registries/registry.ts';
+import { type Clock, pause } from '../../clock.ts';
+import type { Change } from '../../mirror/change.ts';
+import { type ClaimIndex, createClaimIndex } from '../../mirror/claims.ts';
+import type { OpenRegistry } from '../../registries/create.ts';
+import { meansUnreachable, RegistryError } from '../../registries/error.ts';
+import type { ChangeResult } from '../../registries/registry.ts';
+import { type Claimant, createRegistryClaim } from '../leading/registry-claim.ts';
+import type { Term, Terms } from '../leading/terms.ts';
 import { type AuditPace, createAuditPace } from './audit-pace.ts';
 import { createLedger, type Ledger } from './ledger.ts';
-import { type Claimant, createRegistryClaim } from './registry-claim.ts';
 import { createRegistryWatch, type RegistryWatch } from './registry-watch.ts';
-import type { Term, Terms } from './terms.ts';
 import { createWorkQueue, type RunResult, type WorkQueue, type WorkQueueOptions } from './work-queue.ts';
 import { createWriter, type Writer } from './writer.ts';
 

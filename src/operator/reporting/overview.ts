@@ -1,9 +1,9 @@
-import type { Registration, RegistryObject } from '../api/kinds.generated.ts';
-import type { Instance } from '../mirror/instance.ts';
-import { allRegistrations, type Caches } from './caches.ts';
-import type { Leadership } from './leadership.ts';
+import type { Registration, RegistryObject } from '../../api/kinds.generated.ts';
+import type { Instance } from '../../mirror/instance.ts';
+import { allRegistrations, type Caches } from '../cluster/caches.ts';
+import type { Leadership } from '../leading/leadership.ts';
+import type { RegistrySet } from '../registry/registry-set.ts';
 import type { Outcomes } from './outcomes.ts';
-import type { RegistrySet } from './registry-set.ts';
 
 /** What the operator shows of itself over HTTP. */
 

@@ -1,4 +1,4 @@
-import { type Clock, pause } from '../clock.ts';
+import { type Clock, pause } from '../../clock.ts';
 import { hasCredentials } from './credentials.ts';
 import type { RegistrySet } from './registry-set.ts';
 

@@ -1,8 +1,8 @@
-import type { Malformed } from '../kubernetes/intake.ts';
-import type { Resource } from '../kubernetes/resources.ts';
-import { splitKey } from '../kubernetes/resources.ts';
-import type { StatusUpdate } from '../kubernetes/status-writer.ts';
-import { conditions, no, summary, unknown } from '../mirror/conditions.ts';
+import type { Malformed } from '../../kubernetes/intake.ts';
+import type { Resource } from '../../kubernetes/resources.ts';
+import { splitKey } from '../../kubernetes/resources.ts';
+import type { StatusUpdate } from '../../kubernetes/status-writer.ts';
+import { conditions, no, summary, unknown } from '../../mirror/conditions.ts';
 
 interface Noted extends Malformed {
   readonly resource: Resource;

@@ -1,8 +1,8 @@
-import type { Clock } from '../clock.ts';
-import type { Change } from '../mirror/change.ts';
-import { RegistryError } from '../registries/error.ts';
-import type { ChangeResult, ServiceRegistry } from '../registries/registry.ts';
-import { createWindow } from '../registries/window.ts';
+import type { Clock } from '../../clock.ts';
+import type { Change } from '../../mirror/change.ts';
+import { RegistryError } from '../../registries/error.ts';
+import type { ChangeResult, ServiceRegistry } from '../../registries/registry.ts';
+import { createWindow } from '../../registries/window.ts';
 
 export interface WriterOptions {
   readonly registry: Pick<ServiceRegistry, 'apply' | 'capabilities'>;

@@ -1,10 +1,10 @@
-import type { ObjectKey } from '../api/core.ts';
-import type { Clock } from '../clock.ts';
-import type { KubeClient } from '../kubernetes/client.ts';
-import * as resources from '../kubernetes/resources.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { ObjectKey } from '../../api/core.ts';
+import type { Clock } from '../../clock.ts';
+import type { KubeClient } from '../../kubernetes/client.ts';
+import * as resources from '../../kubernetes/resources.ts';
+import type { Log } from '../../telemetry/log.ts';
+import { CONFIRM_MS } from '../reconcile.ts';
 import type { Caches, CacheWriters } from './caches.ts';
-import { CONFIRM_MS } from './reconcile.ts';
 
 export interface AbsenceProofOptions {
   readonly clock: Clock;

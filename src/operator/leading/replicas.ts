@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
-import type { KubeClient } from '../kubernetes/client.ts';
-import { onceAMinute } from '../kubernetes/log.ts';
-import { RegistryError } from '../registries/error.ts';
-import type { Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import { type Caches, findRegistry } from './caches.ts';
+import type { Clock } from '../../clock.ts';
+import type { Config } from '../../config.ts';
+import type { KubeClient } from '../../kubernetes/client.ts';
+import { onceAMinute } from '../../kubernetes/log.ts';
+import { RegistryError } from '../../registries/error.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { type Caches, findRegistry } from '../cluster/caches.ts';
+import { shortId } from '../reporting/overview.ts';
 import { electLeaders, type Leadership, leadAll, NO_REGISTRY, seatOf } from './leadership.ts';
-import { shortId } from './overview.ts';
 import type { Claimant } from './registry-claim.ts';
 
 export interface ReplicasOptions {
