@@ -67,7 +67,8 @@ export interface IntakeOptions<T extends KubeObject> {
  * - One name, two UIDs: the old object was deleted and another one made.
  * - A list shows what exists, never what does not: objects that it lacks stay cached and are `missing` until their absence is confirmed.
  * - What a list shows again, or is the first list to show beside events, is told again although it did not change: it was doubtful, and is no more.
- * - A list older than what was already seen is refused, until a second one, `confirmMs` later, shows that the cluster was restored.
+ * - A list older than what was already seen, or with an object older than it is cached, is refused, until a second such one, `confirmMs` later, shows that
+ *   the cluster was restored.
  * - Readers see all of a list at once, and deltas come after that.
  */
 export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
@@ -115,7 +116,9 @@ export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
     read: (raw: unknown): Entry<T> => readEntry(resource, raw),
 
     takeList(list: CompleteList<T>): 'taken' | 'older' {
-      const rewound = seen !== '' && compareResourceVersions(list.resourceVersion, seen) < 0;
+      const rewound =
+        seen !== '' &&
+        (compareResourceVersions(list.resourceVersion, seen) < 0 || list.entries.some(isOlderThanCached));
       if (rewound && !confirmsRestore(older, list, confirmMs)) {
         if (older === undefined || compareResourceVersions(list.resourceVersion, older.resourceVersion) < 0) {
           older = { resourceVersion: list.resourceVersion, at: list.finishedAt };
@@ -195,6 +198,17 @@ export function createIntake<T extends KubeObject>(options: IntakeOptions<T>) {
       return true;
     },
   };
+
+  /**
+   * The revisions of a restored etcd may be ahead of all that was seen, because of its own writes or of `--bump-revision`; those of its objects are not.
+   * Within one history no list as new as the cache can show an object older than there.
+   */
+  function isOlderThanCached({ key, uid, resourceVersion }: Entry<T>): boolean {
+    const cached = store.get(key)?.metadata;
+    if (cached === undefined) return false;
+    const age = compareResourceVersions(resourceVersion, cached.resourceVersion);
+    return age < 0 || (age === 0 && uid !== cached.uid);
+  }
 
   function confirmsEmptiness({ startedAt, finishedAt }: CompleteList<T>): boolean {
     if (store.size > 0) return false;

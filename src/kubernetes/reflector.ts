@@ -47,15 +47,14 @@ export interface ReflectOptions<T extends KubeObject> extends ReflectorTuning {
 
 /** A watch that lived so long was a good one, even if nothing happened. */
 const HEALTHY_MS = 10_000;
-const RESUMES_BEFORE_LIST = 3;
 
 /**
  * Keeps a store equal to what the API server holds: list, watch from there, and again whatever breaks. Resolves when the signal
  * aborts, never rejects.
  *
  *   list ──taken──▶ watch ──ended──────────▶ watch from the last event
- *    ▲  ◀──refused     │ ──failed──────────▶ back off, watch from the last event; after three such, list
- *    └─────────────────┴─ 410, silence, or a stream not to be believed
+ *    ▲  ◀──refused     │ ──broke off───────▶ back off, watch from the last event
+ *    └─────────────────┴─ 410, silence, a stream not to be believed, or a watch that cannot be opened again
  *
  * Guarantees: those of `createIntake`; an object that vanished while nobody watched is removed only after two complete lists without
  * it, `confirmMs` apart, and a live 404.
@@ -141,9 +140,10 @@ export async function reflect<T extends KubeObject>(options: ReflectOptions<T>):
         }
         trouble.failed('watch', end.error);
         await wait(retryAfterMs);
-        // 504 is how the server refuses a resource version of its future, as after a restore; a list will show it.
-        const resumable = status === 0 || status === 429 || (status >= 500 && status !== 504);
-        return resumable && fruitless < RESUMES_BEFORE_LIST ? 'watch' : 'list';
+        if (status === 429) return 'watch';
+        // A server that was away may come back restored, with revisions ahead of ours: no watch would tell. 504 is how it refuses one of its future.
+        const brokeOff = status === 0 || (status >= 500 && status !== 504);
+        return brokeOff && fruitless === 0 ? 'watch' : 'list';
       }
     }
   };

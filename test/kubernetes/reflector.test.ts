@@ -51,18 +51,27 @@ test('a connection that is reset is opened again at the last event, without a li
   });
 });
 
-test('a watch that is answered 500 is opened again, and a third failure leads to a list', async () => {
-  const broken = status(500, 'InternalError');
-  await play(
-    { list: [two], watch: [broken, broken, broken, watch([event('DELETED', service('a', 11))])] },
-    {},
-    async ({ server, store, deltas }) => {
-      await until(() => store.size === 1, 'the deletion');
-      assert.deepEqual(deltas, ['+a', '+b', '-a']);
-      assert.equal(server.count('list'), 2);
-      assert.equal(store.wasDeleted('shop/a'), true);
-    },
-  );
+test('a watch that cannot be opened again leads to a list: the server may come back restored, and no watch would tell', async () => {
+  const broken = status(503, 'ServiceUnavailable');
+  // Its revisions are ahead already, and `a` is in it as it was before.
+  const restored = page(20, [service('a', 4), service('b', 6)]);
+  const script = {
+    list: [two, restored],
+    watch: [watch([event('MODIFIED', service('a', 11))], 'reset'), broken, idle],
+  };
+  await play(script, {}, async ({ server, store, deltas, log }) => {
+    await until(() => deltas.length === 5, 'the restored state');
+    assert.deepEqual(deltas, ['+a', '+b', '~a', '~a', '~b']);
+    assert.deepEqual(names(store), ['a@4', 'b@6']);
+    assert.match(log.lines.map(({ message }) => message).join('\n'), /older than before/);
+    const lists = server.requests.filter(({ kind }) => kind === 'list').map(({ at }) => at);
+    assert.ok(lists.at(-1)! - lists[1]! >= 200, 'not believed before a second list, 200 ms later');
+    const watches = server.requests.filter(({ kind }) => kind === 'watch');
+    assert.deepEqual(
+      watches.map(({ query }) => query.get('resourceVersion')),
+      ['10', '11', '20'],
+    );
+  });
 });
 
 test('a watch that is answered 429 waits as long as Retry-After says', async () => {

@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
 import { join } from 'node:path';
 import { ensureTools, toolFiles } from '../tools/build.ts';
-import { openEtcd } from './etcd.ts';
+import { type Etcd, openEtcd } from './etcd.ts';
 import { onFreePorts, openProcess, openScratch, type ServerProcess } from './process.ts';
 
 export type ControlPlaneOptions = {
@@ -62,7 +62,9 @@ export class KubectlError extends Error {
 
 /** A control plane whose parts can be frozen, crashed and restarted one by one. */
 export type ControlPlaneServers = ControlPlane & {
-  readonly servers: Readonly<Record<'etcd' | 'apiServer' | 'controllerManager' | 'kwok', ServerProcess>>;
+  readonly servers: Readonly<Record<'apiServer' | 'controllerManager' | 'kwok', ServerProcess>> & {
+    readonly etcd: Etcd;
+  };
   readonly directory: string;
   stop(): Promise<void>;
 };
