@@ -1,6 +1,17 @@
 import type { DeletionGuard } from '../api/kinds.generated.ts';
 import type { Removal } from './change.ts';
-import { fits, limitOf, type Passage, type Standing, taken, windowOf, within } from './removal-window.ts';
+import {
+  type Budget,
+  emptyWindow,
+  fits,
+  limitOf,
+  passed,
+  type RemovalWindow,
+  type Standing,
+  taken,
+  windowOf,
+  within,
+} from './removal-window.ts';
 
 /**
  * Rule 2, above the threshold: how many entries may go within a window, and what is held back when more would.
@@ -18,8 +29,6 @@ import { fits, limitOf, type Passage, type Standing, taken, windowOf, within } f
  *   it is released, or until the rest is within the threshold and has not changed for a whole window.
  * - What was released goes, and nothing else.
  */
-
-export type Budget = 'owner' | 'registry' | 'burst';
 
 /** What is held back of one Service, and why. */
 export interface OwnerState {
@@ -45,13 +54,18 @@ interface Trip {
 }
 
 export interface RegistryState {
-  readonly passages: readonly Passage[];
-  /** When the deletion of a registration was last met. */
-  readonly deletions: ReadonlyMap<string, number>;
+  readonly window: RemovalWindow;
+  /** The two registrations whose deletion was met last: more need not be known to tell one from several. */
+  readonly deletions: readonly MetDeletion[];
   readonly registry: Trip;
   readonly burst: Trip;
   /** Something was held when the process ended, and not everything has been looked at since: until then nothing is freed. */
   readonly resuming: boolean;
+}
+
+interface MetDeletion {
+  readonly registration: string;
+  readonly at: number;
 }
 
 export const noOwner: OwnerState = { held: [], tripped: false, changedAt: 0, released: new Set() };
@@ -62,7 +76,7 @@ export const noOwner: OwnerState = { held: [], tripped: false, changedAt: 0, rel
  */
 export function beginGuard(known: RegistryState | undefined, blocked: boolean, now: number): RegistryState {
   const trip: Trip = { tripped: false, held: 0, changedAt: now };
-  const state = known ?? { passages: [], deletions: new Map(), registry: trip, burst: trip };
+  const state = known ?? { window: emptyWindow, deletions: [], registry: trip, burst: trip };
   const begun = (before: Trip): Trip => ({ ...before, tripped: blocked || before.tripped });
   return { ...state, registry: begun(state.registry), burst: begun(state.burst), resuming: blocked };
 }
@@ -114,23 +128,23 @@ export function judge(before: OwnerState, registryBefore: RegistryState, asked: 
     ...(burstTrip ? burst.map((removal) => ({ removal, by: 'burst' as const })) : []),
   ];
   const heldIds = new Set(held.map(({ removal }) => removal.instance.id));
-  const passed = removals.filter(({ instance }) => !heldIds.has(instance.id));
+  const free = removals.filter(({ instance }) => !heldIds.has(instance.id));
   const through = subject.filter(({ instance }) => !heldIds.has(instance.id));
   const changed = !sameHeld(before.held, held);
   const owner: OwnerState = { held, tripped, changedAt: changed ? now : before.changedAt, released };
   const registry: RegistryState = {
     ...state,
-    passages: [...state.passages, ...passagesOf(asked, through)],
+    window: letThrough(state.window, asked, through),
     registry: tripAfter(state.registry, registryTrip, before.held, held, 'registry', now),
     burst: tripAfter(state.burst, burstTrip, before.held, held, 'burst', now),
   };
   const againMs = held.length === 0 ? undefined : waitOf(owner, registry, asked);
-  return { owner, registry, passed, ...(againMs === undefined ? {} : { againMs }) };
+  return { owner, registry, passed: free, ...(againMs === undefined ? {} : { againMs }) };
 }
 
 /** The registry has taken the removals. */
 export function acknowledged(state: RegistryState, owner: string, ids: ReadonlySet<string>): RegistryState {
-  return { ...state, passages: taken(state.passages, owner, ids) };
+  return { ...state, window: taken(state.window, owner, ids) };
 }
 
 /** Of the Service: a release is used up by the removal that it let go. */
@@ -155,23 +169,20 @@ const isBurst = ({ reason, evidence }: Removal): boolean =>
 const needsBudget = (removal: Removal): boolean => removal.evidence !== 'ObjectDeleted' || isBurst(removal);
 
 /** Forgets what is older than a window, and what was let through of this Service and stands still. */
-function upToDate(
-  state: RegistryState,
-  { owner, removals, settings, now }: Asked,
-  ids: ReadonlySet<string>,
-): RegistryState {
-  const passages = within(state.passages, { owner, settings, now }, ids);
-  const begin = now - windowOf(settings);
-  const deletions = new Map([...state.deletions].filter(([, at]) => at > begin));
-  for (const { reason, instance } of removals)
-    if (reason === 'RegistrationDeleted') deletions.set(instance.marks.registration, now);
-  return { ...state, passages, deletions };
+function upToDate(state: RegistryState, asked: Asked, ids: ReadonlySet<string>): RegistryState {
+  const begin = asked.now - windowOf(asked.settings);
+  const met = asked.removals.flatMap(({ reason, instance }) =>
+    reason === 'RegistrationDeleted' ? [instance.marks.registration] : [],
+  );
+  const known = new Set(met);
+  const before = state.deletions.filter(({ registration, at }) => at > begin && !known.has(registration));
+  const deletions = [...[...known].map((registration) => ({ registration, at: asked.now })), ...before].slice(0, 2);
+  return { ...state, window: within(state.window, asked, ids), deletions };
 }
 
 function ownerTrips(before: OwnerState, state: RegistryState, asked: Asked, planned: readonly Removal[]): boolean {
   if (planned.length === 0) return false;
-  const counts = ({ owner, burst }: Passage) => owner === asked.owner && !burst;
-  if (!fits(state.passages, planned.length, 'owner', { ...asked, counts })) return true;
+  if (!fits(state.window, planned.length, 'owner', asked)) return true;
   if (!before.tripped) return false;
   const held = before.held.filter(({ by }) => by === 'owner').map(({ removal }) => removal.instance.id);
   const same = sameIds(
@@ -188,10 +199,9 @@ function trips(
   { budget, planned, besides = 0 }: { budget: 'registry' | 'burst'; planned: readonly Removal[]; besides?: number },
 ): boolean {
   const { tripped, held, changedAt } = state[budget];
-  const counts = ({ burst }: Passage) => budget === 'burst' || !burst;
   if (!tripped) {
-    if (planned.length === 0 || (budget === 'burst' && state.deletions.size <= 1)) return false;
-    return !fits(state.passages, planned.length + besides, 'registry', { ...asked, counts });
+    if (planned.length === 0 || (budget === 'burst' && state.deletions.length <= 1)) return false;
+    return !fits(state.window, planned.length + besides, budget, asked);
   }
   const mine = before.held.filter(({ by }) => by === budget).map(({ removal }) => removal.instance.id);
   const same = sameIds(
@@ -201,11 +211,7 @@ function trips(
   const total = held - mine.length + planned.length;
   if (state.resuming) return true;
   if (total === 0) return false;
-  return (
-    !same ||
-    asked.now - changedAt < windowOf(asked.settings) ||
-    !fits(state.passages, total, 'registry', { ...asked, counts })
-  );
+  return !same || asked.now - changedAt < windowOf(asked.settings) || !fits(state.window, total, budget, asked);
 }
 
 function tripAfter(
@@ -221,11 +227,14 @@ function tripAfter(
   return { tripped, held, changedAt: sameHeld(was ?? [], is ?? []) ? trip.changedAt : now };
 }
 
-function passagesOf({ owner, standing, now }: Asked, through: readonly Removal[]): readonly Passage[] {
-  return [true, false].flatMap((burst) => {
+function letThrough(window: RemovalWindow, asked: Asked, through: readonly Removal[]): RemovalWindow {
+  const { owner, standing, now } = asked;
+  let after = window;
+  for (const burst of [true, false]) {
     const open = new Set(through.filter((one) => isBurst(one) === burst).map(({ instance }) => instance.id));
-    return open.size === 0 ? [] : [{ owner, at: now, burst, standing, open, gone: 0 }];
-  });
+    if (open.size > 0) after = passed(after, { owner, at: now, burst, standing, open, gone: 0 });
+  }
+  return after;
 }
 
 /** What is above the threshold by itself is freed by nobody but a person; the rest after a window without a change. */

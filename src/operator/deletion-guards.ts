@@ -54,6 +54,8 @@ interface Kept {
   readonly uid: string;
   registry: RegistryState;
   readonly owners: Map<ObjectKey, OwnerState>;
+  /** How many are held of each Service, by registration: every status asks for its own. */
+  readonly counts: Map<string, Map<ObjectKey, number>>;
   /** Services of which entries wait for a proof: held or not, nobody knows yet. */
   readonly unproved: Set<ObjectKey>;
   readonly begunAt: number;
@@ -83,6 +85,7 @@ export function createDeletionGuards(options: DeletionGuardsOptions) {
       uid,
       registry: beginGuard(before?.registry, blocked, clock.now()),
       owners: before?.owners ?? new Map(),
+      counts: before?.counts ?? new Map(),
       unproved: new Set(),
       begunAt: clock.now(),
     };
@@ -153,13 +156,9 @@ export function createDeletionGuards(options: DeletionGuardsOptions) {
     isResuming: (id: string): boolean => guards.get(id)?.registry.resuming === true,
     /** How many removals are held, by Service: of the registry, or of one of its registrations. */
     held(id: string, registration?: string): ReadonlyMap<ObjectKey, number> {
-      const counts = [...(guards.get(id)?.owners ?? [])].map(([owner, { held }]) => {
-        const mine = held.filter(
-          ({ removal }) => registration === undefined || removal.instance.marks.registration === registration,
-        );
-        return [owner, mine.length] as const;
-      });
-      return new Map(counts.filter(([, count]) => count > 0));
+      if (registration !== undefined) return new Map(guards.get(id)?.counts.get(registration));
+      const all = [...(guards.get(id)?.owners ?? [])].map(([owner, { held }]) => [owner, held.length] as const);
+      return new Map(all.filter(([, count]) => count > 0));
     },
     total(id: string): number {
       const kept = guards.get(id);
@@ -215,7 +214,16 @@ export type DeletionGuards = ReturnType<typeof createDeletionGuards>;
 
 const heldIn = ({ owners }: Kept): number => [...owners.values()].reduce((sum, { held }) => sum + held.length, 0);
 
-function keepOwner({ owners }: Kept, owner: ObjectKey, state: OwnerState): void {
+function keepOwner({ owners, counts }: Kept, owner: ObjectKey, state: OwnerState): void {
+  for (const { removal } of owners.get(owner)?.held ?? []) {
+    const { registration } = removal.instance.marks;
+    counts.get(registration)?.delete(owner);
+    if (counts.get(registration)?.size === 0) counts.delete(registration);
+  }
+  for (const [registration, held] of Map.groupBy(state.held, ({ removal }) => removal.instance.marks.registration)) {
+    const by = counts.get(registration) ?? new Map<ObjectKey, number>();
+    counts.set(registration, by.set(owner, held.length));
+  }
   if (state.held.length === 0 && state.released.size === 0) owners.delete(owner);
   else owners.set(owner, state);
 }

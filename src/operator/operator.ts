@@ -40,6 +40,7 @@ export interface OperatorOptions {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly wallClock?: () => Date;
   /** How a registry is made of its object: those of tests live in a server that outlives the operator. */
   readonly create?: typeof createRegistry;
 }
@@ -114,7 +115,7 @@ export function openOperator(options: OperatorOptions): Operator {
     onResumed: touchRegistry,
     ...observeGuards(log),
   });
-  const leadership = openLeadership({ config, client, clock, random, log, metrics, onTerm });
+  const leadership = openLeadership({ ...options, onTerm });
   const leads = (registry: string | undefined) => leadership.leads(registry ?? NO_REGISTRY);
   const statuses = createStatuses({
     surroundings,

@@ -79,6 +79,8 @@ export interface ApiLink {
   showHidden(resource: string): void;
   /** The conditions have changed for the better. */
   flush(): void;
+  /** What comes after this version stays in the sockets of the process. */
+  readUpTo(version: number): void;
 }
 
 const LATENCY_MS = 2;
@@ -99,6 +101,7 @@ interface OpenWatch {
 export function openApiLink(options: ApiLinkOptions): ApiLink {
   const { server, clock, conditions, onWrite, onAnswered } = options;
   const watches = new Set<OpenWatch>();
+  let lastRead = Number.POSITIVE_INFINITY;
   const later = (ms: number) => new Promise<void>((resolve) => clock.setTimer(ms, resolve));
   const silence = () => new Promise<never>(() => {});
 
@@ -281,14 +284,14 @@ export function openApiLink(options: ApiLinkOptions): ApiLink {
         (event) =>
           event.resource === resource &&
           event.version > sent &&
-          event.version <= (conditions.view?.version ?? Number.POSITIVE_INFINITY),
+          event.version <= Math.min(lastRead, conditions.view?.version ?? Number.POSITIVE_INFINITY),
       );
 
     function bookmark(): void {
       cancels.add(clock.setTimer(BOOKMARK_MS, bookmark));
       if (silent || conditions.hidden.has(resource) || conditions.watches.get(resource) === 'hold') return;
       deliver();
-      const version = conditions.view?.version ?? server.version;
+      const version = Math.min(lastRead, conditions.view?.version ?? server.version);
       if (watches.has(self)) send('BOOKMARK', { metadata: { resourceVersion: String(Math.max(sent, version)) } });
     }
 
@@ -337,6 +340,10 @@ export function openApiLink(options: ApiLinkOptions): ApiLink {
       for (const one of watches) if (one.resource === resource) one.showHidden();
     },
     flush() {
+      for (const one of watches) one.pump();
+    },
+    readUpTo(version) {
+      lastRead = version;
       for (const one of watches) one.pump();
     },
   };

@@ -35,6 +35,8 @@ const FIRST_VERSION = 1000;
 /** Nobody needs to see these again, and their kinds come and go with every run. */
 const WRITE_ONLY: ReadonlySet<string> = new Set(['events.events.k8s.io']);
 
+export const timeOf = (clock: Clock): Date => new Date(EPOCH + clock.now());
+
 export const rfc3339 = (clock: Clock): string =>
   new Date(EPOCH + Math.floor(clock.now() / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 
@@ -86,9 +88,11 @@ export function openApiServer(clock: Clock) {
     return commit(resource, key, leaves ? undefined : after, by);
   }
 
-  function remove(resource: string, key: string, by: string): Json {
+  function remove(resource: string, key: string, { preconditions = {} }: Json, by: string): Json {
     const object = collection(resource).get(key);
     if (object === undefined) throw notFound(resource, key);
+    for (const [field, expected] of Object.entries(preconditions))
+      if (object.metadata[field] !== expected) throw new KubeError(409, 'Conflict', `${key}: not of this ${field}`);
     if ((object.metadata.finalizers ?? []).length === 0) return commit(resource, key, undefined, by);
     if (object.metadata.deletionTimestamp !== undefined) return object;
     const metadata = { ...object.metadata, deletionTimestamp: rfc3339(clock) };
@@ -175,7 +179,7 @@ export function openApiServer(clock: Clock) {
           return update(resource, key, { ...sent, metadata: { ...before.metadata, ...sent.metadata } }, by);
         }
         case 'DELETE':
-          return remove(resource, key, by);
+          return remove(resource, key, sent ?? {}, by);
         case 'PATCH':
           if (contentType === 'application/apply-patch+yaml') return apply(address, sent, by);
           if (contentType === 'application/json-patch+json') return jsonPatch(address, sent, by);

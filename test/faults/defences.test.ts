@@ -1,5 +1,6 @@
 // What the laboratory is worth: an operator without a defence does not survive it.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { findPlan, REAL } from './laboratory.ts';
 import { buildWithout, defences } from './naive/builds.ts';
@@ -23,12 +24,29 @@ const RED: Readonly<Record<string, RedPlan>> = {
   'absence is asked live': { plan: 'scale/list/145', wrong: /was wanted all the time, and was removed/ },
   'the deletion guard': { plan: 'vanish/none/1', wrong: /deregistered 1 times, not 0/ },
   'the fence': { plan: 'scale/overtaken/8', wrong: /was wanted all the time, and was removed/ },
+  'the term is asked before each batch': {
+    plan: 'registration/frozen/21@Nacos',
+    wrong: /was wanted all the time, and was removed/,
+  },
+  'a second operator is refused': { plan: 'scale/namesake/2', wrong: /was wanted all the time, and was removed/ },
   'what is ambiguous is read again': { plan: 'scale/registry/57', wrong: /written 1 times without effect/ },
 };
 
 describe('an operator with one defence switched off', () => {
   test('is there for every defence that can be', () => {
     assert.deepEqual(Object.keys(RED).sort(), [...defences].sort());
+  });
+
+  test('is there for everything that docs/reliability.md says stands between a fault and a removal', async () => {
+    const page = await readFile(new URL('../../docs/reliability.md', import.meta.url), 'utf8');
+    const [, table = ''] = page.split('| without it a plan is red |\n|---|---|---|---|\n');
+    const rows = table.slice(0, table.indexOf('\n\n')).split('\n');
+    assert.ok(rows.length >= 7);
+    for (const row of rows) {
+      const named = [...(row.split('|')[4] ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
+      assert.ok(named.length > 0, row);
+      for (const one of named) assert.ok(defences.includes(one), `no defence is called ${one}`);
+    }
   });
 
   for (const [defence, { plan: id, wrong: expected }] of Object.entries(RED)) {

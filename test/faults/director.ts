@@ -14,6 +14,10 @@ export interface Stage {
   kill(): void;
   restart(): void;
   link(): ApiLink | undefined;
+  /** Whether it runs: nothing of it happens while it does not. */
+  freeze(frozen: boolean): void;
+  /** Of another cluster with our cluster name. The returned function ends it. */
+  startNamesake(): () => void;
 }
 
 type When = 'before the answer' | 'after the answer';
@@ -25,6 +29,10 @@ const EMPTY_MS = 45_000;
 /** Past the deadline of a request that is never answered. */
 const SILENCE_MS = 62_000;
 const STALE_MS = 20_000;
+/** In which absence is proved twice over. */
+const NAMESAKE_MS = 75_000;
+/** A Lease lasts 15 s, is asked for every second, and then the registry is listed. */
+const LED_ANEW_MS = 20_000;
 /** A watch that is dead is found out by its silence, which may last 90 s. */
 const DEAD_MS = 95_000;
 
@@ -58,6 +66,30 @@ export function openDirector(fault: Fault, stage: Stage) {
   function onWrite(of: 'registry' | 'status' | 'claim', number: number, when: When): void {
     if (fault.kind !== 'crash' || fault.of !== of || fault.write !== number || fault.when !== when) return;
     if (begin()) crash(over);
+  }
+
+  /** What came while it was frozen is read in its turn, after what it had read before. */
+  function freeze(forMs: number, version: number): void {
+    if (!begin()) return;
+    story.tell('fault', `the leader freezes, and has read version ${version}`);
+    stage.link()?.readUpTo(version);
+    stage.freeze(true);
+    after(forMs, () => {
+      story.tell('fault', 'the leader goes on');
+      stage.freeze(false);
+      after(1, () => stage.link()?.readUpTo(Number.POSITIVE_INFINITY));
+      after(LED_ANEW_MS, over);
+    });
+  }
+
+  function meetNamesake(): void {
+    if (!begin()) return;
+    const end = stage.startNamesake();
+    after(NAMESAKE_MS, () => {
+      story.tell('fault', 'the operator of the other cluster is gone');
+      end();
+      over();
+    });
   }
 
   /** The watch of it breaks, and must begin with a list. */
@@ -134,11 +166,13 @@ export function openDirector(fault: Fault, stage: Stage) {
     onStep(step: number): void {
       if (fault.kind === 'list' && fault.step === step) troubleLists(fault);
       if (fault.kind === 'watch' && fault.step === step) troubleWatch(fault);
+      if (fault.kind === 'namesake' && fault.step === step) meetNamesake();
     },
     onUserEvent(number: number, version: number): void {
       versionsBefore.set(number, version - 1);
       if (fault.kind === 'stale' && fault.after === number) after(2_000, () => goStale(fault));
       if (fault.kind === 'hidden') hide(fault, number);
+      if (fault.kind === 'frozen' && fault.event === number) freeze(fault.forMs, version);
     },
     onUnit: (number: number, when: When): void => onWrite('registry', number, when),
     onClaim: (number: number, when: When): void => onWrite('claim', number, when),

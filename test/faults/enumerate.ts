@@ -53,6 +53,10 @@ const READ_TROUBLES: readonly RegistryTrouble[] = [
 /** Of lists, checks and claims, of which a run has many that are alike. */
 const READS = 3;
 const OVERTAKEN_MS = [5_000, 15_000, 25_000];
+/** Its term is over, and nobody else has one yet; somebody has just begun; and was at work through a step. */
+const FROZEN_MS = [12_000, 18_000, 28_000];
+/** What is written before it is the stage, and no operator runs yet. */
+const STAGED_MS = 10_000;
 /** In which a registry that was wiped is full again. */
 const REFILL_MS = 5_000;
 
@@ -67,8 +71,10 @@ export function plansOf(reference: Run, steps: number, isFenced: boolean): reado
       WATCH_TROUBLES.map((trouble): Fault => ({ kind: 'watch', resource, trouble, step })),
     ),
     registry: registryTroubles(reference),
-    // Where the registry itself compares nothing, only the Lease stands between two operators.
+    // Where the registry itself compares nothing, what is on its way is written.
     overtaken: isFenced ? overtakings(reference) : [],
+    frozen: freezes(reference),
+    namesake: Array.from({ length: steps }, (_, index): Fault => ({ kind: 'namesake', step: index + 1 })),
   };
   return Object.entries(kinds).flatMap(([kind, faults]) =>
     faults.map((fault, index) => ({ id: `${workload}/${kind}/${index + 1}`, workload, fault })),
@@ -96,6 +102,12 @@ const overtakings = ({ calls }: Run): readonly Fault[] =>
   calls
     .filter(({ operation }) => operation === 'apply')
     .flatMap(({ number: call }) => OVERTAKEN_MS.map((byMs): Fault => ({ kind: 'overtaken', call, byMs })));
+
+/** What the leader decides when it goes on is not wanted any more, or was done by another one. */
+const freezes = ({ events }: Run): readonly Fault[] =>
+  events
+    .filter(({ event }) => event.at >= STAGED_MS)
+    .flatMap(({ number: event }) => FROZEN_MS.map((forMs): Fault => ({ kind: 'frozen', event, forMs })));
 
 /**
  * For each deletion, what was before it, shown right after it; and where it was undone later, what was before that, shown right after it was undone:

@@ -17,17 +17,20 @@ interface Counts {
  * - What nobody saw between two changes that cancel each other need not be carried out: a register with its deregister, or updates, may be missing.
  *   After a crash only where something was deleted of which no process was told in time: its proof takes longer than it stays deleted.
  *   Never with faults of the registry that are over before the next step.
+ *   While a leader is frozen, nobody sees anything until another one leads.
  * - What the registry itself forgot is registered once more, or need not be deregistered any more.
  */
 function mayMerge({ plan: { fault }, missedDeletion }: Run): boolean {
   switch (fault.kind) {
     case 'none':
+    case 'namesake':
       return false;
     case 'crash':
     case 'overtaken':
       return missedDeletion;
     case 'registry':
       return fault.trouble.endsWith('frozen');
+    case 'frozen':
     case 'stale':
     case 'hidden':
     case 'list':

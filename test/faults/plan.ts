@@ -13,6 +13,10 @@ export type Fault =
     }
   /** At its nth apply the operator freezes, and another process takes its place. What was on its way reaches the registry so much later. */
   | { readonly kind: 'overtaken'; readonly call: number; readonly byMs: number }
+  /** With this write of a user read and nothing done about it, the leader freezes for longer than its term; then it goes on. Another replica stands by. */
+  | { readonly kind: 'frozen'; readonly event: number; readonly forMs: number }
+  /** From a step on, an operator of another cluster that bears our cluster name is at the registry too. None of our Services is in its cluster. */
+  | { readonly kind: 'namesake'; readonly step: number }
   /** After a write of a user, the API server shows for a while what was before another one, and then catches up. */
   | {
       readonly kind: 'stale';
@@ -64,6 +68,10 @@ export function told(fault: Fault): string {
       return `the operator dies at its ${ordinal(fault.write)} ${WRITES[fault.of]}, right ${fault.when}`;
     case 'overtaken':
       return `the operator freezes at its ${ordinal(fault.call)} apply, which arrives ${fault.byMs / 1_000} s later, when another process has taken its place`;
+    case 'frozen':
+      return `the leader has read write ${fault.event} of the users and freezes for ${fault.forMs / 1_000} s, before it does anything about it`;
+    case 'namesake':
+      return `in step ${fault.step} an operator of another cluster with our cluster name comes to the registry`;
     case 'stale':
       return `after write ${fault.after} of the users, ${fault.to === 'lists' ? 'lists' : 'a new process'} get what was before write ${fault.before}`;
     case 'hidden':

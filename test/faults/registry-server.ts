@@ -7,6 +7,7 @@ import { RegistryError } from '../../src/registries/error.ts';
 import { openMemory } from '../../src/registries/memory.ts';
 import { storeOf } from '../../src/registries/memory-store.ts';
 import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
+import type { ProcessClock } from './process-clock.ts';
 import type { RegistryType } from './registry-rules.ts';
 
 export type RegistryOperation = 'apply' | 'list' | 'check' | 'claim';
@@ -124,8 +125,11 @@ export function openRegistryServer(options: RegistryServerOptions) {
 
   const broken = (ambiguous: boolean) => new RegistryError('unreachable', 'the connection broke', { ambiguous });
 
-  /** One client of the server: one process of the operator. It is out of touch once that is dead. */
-  function connect(isAlive: () => boolean): ServiceRegistry & { lose(): Promise<void> } {
+  /** One client of the server: one process of the operator. It is out of touch once that is dead, and hears nothing while it is frozen. */
+  function connect(own: ProcessClock): ServiceRegistry & { lose(): Promise<void> } {
+    const isAlive = () => own.alive;
+    /** Until an answer is read. */
+    const heard = (ms: number) => new Promise<void>((resolve) => own.setTimer(ms, resolve));
     const { normalise, capabilities, oneByOne } = type.rules;
     const open = () => openMemory({ entries, clock, ttlMs: TTL_MS, leasesAll: false });
     const memory = open();
@@ -150,8 +154,7 @@ export function openRegistryServer(options: RegistryServerOptions) {
         if (state === 'frozen') await thawed;
         const result = await carryOut();
         if (trouble === 'lost') throw broken(operation === 'apply' || operation === 'claim');
-        await later(trouble === 'slow' ? SLOW_MS : LATENCY_MS);
-        if (!isAlive()) return new Promise<never>(() => {});
+        await heard(trouble === 'slow' ? SLOW_MS : LATENCY_MS);
         return result;
       })();
       return given === undefined ? done : Promise.race([done, given]);
@@ -237,10 +240,10 @@ export function openRegistryServer(options: RegistryServerOptions) {
         watches.add(end);
         signal.addEventListener('abort', end, { once: true });
         const hint = () => {
-          if (isAlive() && !ending.signal.aborted) onHint();
+          if (!ending.signal.aborted) onHint();
         };
         try {
-          return await memory.watch(scope, () => void later(LATENCY_MS).then(hint), ending.signal);
+          return await memory.watch(scope, () => void heard(LATENCY_MS).then(hint), ending.signal);
         } catch (error) {
           if (!isAlive()) return new Promise<never>(() => {});
           throw signal.aborted ? error : broken(false);

@@ -7,7 +7,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { namespace } from '../e2e/objects.ts';
 import { virtualClock } from '../virtual-clock.ts';
 import { type ApiLink, type ApiWrite, goodConditions, openApiLink } from './api-link.ts';
-import { addressOf, type Json, openApiServer } from './api-server.ts';
+import { type ApiServer, addressOf, type Json, openApiServer, timeOf } from './api-server.ts';
 import { createDeletions } from './deletions.ts';
 import { openDirector } from './director.ts';
 import type { Plan } from './plan.ts';
@@ -56,6 +56,13 @@ export interface Play {
   readonly build: Build;
 }
 
+interface Process {
+  readonly clock: ProcessClock;
+  readonly link: ApiLink;
+  /** Its connections to the registry break. */
+  lose(): void;
+}
+
 export async function play({ workload, type, plan, build }: Play): Promise<Run> {
   const clock = virtualClock({ turns: 3 });
   const story = createStory(clock);
@@ -72,7 +79,9 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
   const deletions = createDeletions(clock);
   let lastWriteAt = 0;
   let claims = 0;
-  let process: { readonly clock: ProcessClock; readonly link: ApiLink; lose(): void } | undefined;
+  let process: Process | undefined;
+  /** Replicas stand by where a plan asks for a leader that freezes. */
+  const elects = plan.fault.kind === 'frozen';
 
   const director = openDirector(plan.fault, {
     clock,
@@ -80,8 +89,15 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
     api,
     conditions,
     kill: () => kill(),
-    restart: () => start(),
+    restart() {
+      process = start();
+    },
     link: () => process?.link,
+    startNamesake() {
+      const namesake = start(anotherCluster());
+      return () => stop(namesake);
+    },
+    freeze: (frozen) => (frozen ? process?.clock.freeze() : process?.clock.goOn()),
   });
 
   const registry: RegistryServer = openRegistryServer({
@@ -140,14 +156,13 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
     director.onUserEvent(events.length, event.version);
   });
 
-  function start(): void {
-    story.tell('operator', 'starts');
+  function start(foreign?: ApiServer): Process {
+    story.tell('operator', foreign === undefined ? 'starts' : 'of another cluster starts');
     const own = processClock(clock);
-    const link = openApiLink({
+    const ours = {
       server: api,
-      clock: own,
       conditions,
-      onWrite(what, effective) {
+      onWrite(what: string, effective: boolean) {
         const write = { number: writes.length + 1, what, effective, at: clock.now() };
         writes.push(write);
         lastWriteAt = clock.now();
@@ -155,20 +170,23 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
         director.onApiWrite(write.number, 'before the answer');
         return write.number;
       },
-      onAnswered: (number) => director.onApiWrite(number, 'after the answer'),
+      onAnswered: (number: number) => director.onApiWrite(number, 'after the answer'),
       onDeletionSeen: deletions.seen,
-    });
+    };
+    const unheard = { conditions: goodConditions(), onWrite: () => 0, onAnswered() {}, onDeletionSeen() {} };
+    const link = openApiLink({ ...(foreign === undefined ? ours : { ...unheard, server: foreign }), clock: own });
     const sessions: (() => Promise<void>)[] = [];
     const operator = build.open({
       config: {
         clusterName: CLUSTER,
         endpointsSource: 'EndpointSlice',
         operatorNamespace: 'roster-system',
-        leaderElect: false,
+        leaderElect: elects,
       },
       client: build.client?.(link.client) ?? link.client,
       clock: own,
       random: () => 0.5,
+      wallClock: () => timeOf(clock),
       metrics: createMetrics({ version: 'lab', defaults: false }),
       log: {
         debug: () => {},
@@ -181,7 +199,7 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
         },
       },
       create(_spec, _secrets, options) {
-        const session = registry.connect(() => own.alive);
+        const session = registry.connect(own);
         sessions.push(session.lose);
         return withLayers(build.registry?.(session) ?? session, {
           clock: own,
@@ -193,21 +211,32 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
         });
       },
     });
-    process = {
+    operator.run(new AbortController().signal).catch((error: unknown) => defects.push(`the operator failed: ${error}`));
+    return {
       clock: own,
       link,
       lose() {
         for (const end of sessions) end().catch((error: unknown) => defects.push(String(error)));
       },
     };
-    operator.run(new AbortController().signal).catch((error: unknown) => defects.push(`the operator failed: ${error}`));
+  }
+
+  /** It has a UID of its own, the same registry, and nothing else. */
+  function anotherCluster(): ApiServer {
+    const server = openApiServer(clock);
+    for (const one of [...stageOf(NAMES, type.spec), SYSTEM]) server.write(requestOf(one), 'user');
+    return server;
+  }
+
+  function stop(one: Process | undefined): void {
+    one?.clock.die();
+    one?.lose();
   }
 
   function kill(): void {
     story.tell('fault', 'the operator dies');
-    process?.clock.die();
     deletions.forget();
-    process?.lose();
+    stop(process);
     process = undefined;
   }
 
@@ -230,7 +259,9 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
   const allStands = () => [...(wanted.at(-1) ?? [])].every((id) => registry.entries.has(id));
 
   for (const one of [SYSTEM, ...stageOf(NAMES, type.spec)]) await write(one);
-  start();
+  process = start();
+  if (elects) await clock.advance(SECOND_MS);
+  const standby = elects ? start() : undefined;
   await clock.advance(STEP_MS - (clock.now() % STEP_MS));
   let changedAt = 0;
   for (const [index, { step, onceAllStands = false, writes, aSecondLater = [] }] of workload.steps(NAMES).entries()) {
@@ -254,7 +285,7 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
   const end = stateOf(registry, api);
   const before = lastWriteAt;
   await clock.advance(SILENT_MS);
-  process?.clock.die();
+  for (const one of [process, standby]) one?.clock.die();
   return {
     plan,
     story: story.lines,

@@ -28,6 +28,7 @@ export interface LeadershipOptions {
   readonly client: Pick<KubeClient, 'request'>;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly wallClock?: () => Date;
   readonly cluster: string;
   readonly namespace: string;
   /** Of this process, unlike that of every other. */
@@ -78,11 +79,12 @@ export function electLeaders(options: LeadershipOptions): Leadership {
   function stand(id: string): Post {
     const known = posts.get(id);
     if (known !== undefined) return known;
-    const { client, clock, random, namespace, identity } = options;
+    const { client, clock, random, wallClock, namespace, identity } = options;
     const candidate = standForLease({
       client,
       clock,
       random,
+      ...(wallClock === undefined ? {} : { wallClock }),
       namespace,
       identity,
       name: leaseName(options.cluster, id),

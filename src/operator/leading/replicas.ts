@@ -17,6 +17,8 @@ export interface ReplicasOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly random: () => number;
+  /** For the times in a Lease, which people read. */
+  readonly wallClock?: () => Date;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on this process leads the registry, or what belongs to none. */
@@ -34,6 +36,7 @@ export function openLeadership(options: ReplicasOptions): Leadership {
     client,
     clock,
     random,
+    ...(options.wallClock === undefined ? {} : { wallClock: options.wallClock }),
     cluster: config.clusterName,
     namespace: config.operatorNamespace,
     identity,

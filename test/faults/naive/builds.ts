@@ -2,7 +2,13 @@
 // found, so that nothing in src/ knows of it: the operator is loaded once more for each.
 import { registerHooks } from 'node:module';
 import type { Build } from '../virtual.ts';
-import { absenceWithoutLook, listsFromCache, lostAnswersAreRefusals, withoutClaims } from './clients.ts';
+import {
+  absenceWithoutLook,
+  listsFromCache,
+  lostAnswersAreRefusals,
+  ownedByAnybody,
+  withoutClaims,
+} from './clients.ts';
 
 type Wrappers = Pick<Build, 'client' | 'registry'>;
 
@@ -19,9 +25,11 @@ const DEFENCES: Readonly<Record<string, Wrappers & { readonly part?: readonly [o
   'acknowledgements outlive an older list': { part: ['operator/registry/ledger.ts', 'ledger.ts'] },
   'a status that comes back is looked at': { part: ['operator/cluster/cluster.ts', 'cluster.ts'] },
   'the deletion guard': { part: ['mirror/deletion-guard.ts', 'deletion-guard.ts'] },
+  'the term is asked before each batch': { part: ['kubernetes/lease.ts', 'lease.ts'] },
   'lists are quorum reads': { client: listsFromCache },
   'absence is asked live': { client: absenceWithoutLook },
   'the fence': { registry: withoutClaims },
+  'a second operator is refused': { registry: ownedByAnybody },
   'what is ambiguous is read again': { registry: lostAnswersAreRefusals },
 };
 

@@ -49,5 +49,11 @@ export function lostAnswersAreRefusals(registry: ServiceRegistry): ServiceRegist
   };
 }
 
+/** Whoever writes for a cluster name is the operator of that cluster. */
+export const ownedByAnybody = (registry: ServiceRegistry): ServiceRegistry => ({
+  ...registry,
+  claim: (claim, signal) => registry.claim({ ...claim, owner: 'anybody' }, signal),
+});
+
 /** Who has claimed nothing writes without being compared. */
 export const withoutClaims = (registry: ServiceRegistry): ServiceRegistry => ({ ...registry, async claim() {} });
