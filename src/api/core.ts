@@ -93,6 +93,8 @@ export interface EndpointSlice extends KubeObject {
   readonly managedBy: string;
   /** More endpoints exist than are listed (v1 Endpoints stop at 1,000): an address that is missing here is no evidence for anything. */
   readonly truncated: boolean;
+  /** v1 Endpoints do not say which endpoints were told to end: those are as if they had vanished. */
+  readonly hidesTermination?: true;
   readonly subsets: readonly EndpointSubset[];
 }
 

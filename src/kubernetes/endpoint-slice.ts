@@ -100,6 +100,7 @@ export function parseEndpoints(raw: unknown): EndpointSlice | undefined {
     managedBy: optionalText(labels['endpoints.kubernetes.io/managed-by']) ?? '',
     // Set by the endpoints controller when it stops at 1,000 addresses; `warning` was its first form.
     truncated: metadata.annotations['endpoints.kubernetes.io/over-capacity'] !== undefined,
+    hidesTermination: true,
     subsets: listOf(object['subsets'], 'subsets').flatMap((subset) => parseSubset(fieldsOf(subset, 'a subset'))),
   };
 }

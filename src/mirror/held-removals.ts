@@ -8,6 +8,8 @@ export interface Blocked {
   /** How many are held, by Service. */
   readonly held: ReadonlyMap<string, number>;
   readonly settings: DeletionGuard;
+  /** Of some of these Services, nothing says which endpoints were told to end. */
+  readonly hidesTermination?: boolean;
 }
 
 /** Its value is a request: each new one lets go what is held when it is seen. */
@@ -16,13 +18,17 @@ export const RELEASE_ANNOTATION = 'roster.dev/release';
 const SHOWN = 5;
 
 /** For the condition of an object, which `command` releases. */
-export function blockedMessage({ held, settings }: Blocked, command: string): string {
+export function blockedMessage({ held, settings, hidesTermination = false }: Blocked, command: string): string {
   const all = [...held].sort(([a], [b]) => (a < b ? -1 : 1));
   const total = all.reduce((sum, [, count]) => sum + count, 0);
   const services = all.slice(0, SHOWN).map(([owner, count]) => `${count} of ${owner}`);
   const more = all.length > SHOWN ? ` and of ${all.length - SHOWN} more Services` : '';
-  return `the deletion guard holds back ${total} removals (${services.join(', ')}${more}): ${threshold(settings)}. They go when they are released (${command}); they are not removed any more when their endpoints are back`;
+  const unknown = hidesTermination ? `. ${HIDDEN}` : '';
+  return `the deletion guard holds back ${total} removals (${services.join(', ')}${more}): ${threshold(settings)}. They go when they are released (${command}); they are not removed any more when their endpoints are back${unknown}`;
 }
+
+const HIDDEN =
+  'v1 Endpoints do not say whether Pods were told to end, so Services that are scaled down on purpose are held too: where that is usual, raise deletionGuard of the registry, or read EndpointSlices';
 
 /** Why a registration is let go by its finalizer with its entries left behind. */
 export const whyLeftBehind = (registry: string): string =>

@@ -1,51 +1,73 @@
 import type { Clock } from '../../src/clock.ts';
 
-/** The clock of one process: once it has died, no timer of it fires any more; while it is frozen none does, and time passes. */
+/** The clock of one process: once it has died, no timer of it fires any more; while it is frozen none does. */
 export interface ProcessClock extends Clock {
   readonly alive: boolean;
   die(): void;
-  freeze(): void;
+  readonly frozen: boolean;
+  /** As by a signal; `suspended`: with its machine, so that for its clock no time passes. */
+  freeze(how?: 'stopped' | 'suspended'): void;
   /** What was due in the meantime fires in its order, one after the other: the process finds out by and by how late it is. */
   goOn(): void;
+  /** At once, unless it is frozen. */
+  whenRunning(): Promise<void>;
 }
+
+const ROUNDING_MS = 0.001;
 
 export function processClock(clock: Clock): ProcessClock {
   let alive = true;
-  let frozen = false;
+  let frozen: { readonly at: number; readonly standsStill: boolean } | undefined;
+  let behindMs = 0;
   const pending = new Set<() => void>();
   const late: (() => void)[] = [];
+  const now = () => (frozen?.standsStill === true ? frozen.at : clock.now()) - behindMs;
+
+  function setTimer(ms: number, fire: () => void): () => void {
+    if (!alive) return () => {};
+    const due = now() + ms;
+    const run = () => {
+      if (!pending.has(cancel)) return;
+      if (frozen !== undefined) return void late.push(run);
+      // Its clock has stood still in the meantime.
+      if (due - now() > ROUNDING_MS) {
+        cancelTimer = clock.setTimer(due - now(), run);
+        return;
+      }
+      pending.delete(cancel);
+      fire();
+    };
+    let cancelTimer = clock.setTimer(ms, run);
+    const cancel = () => {
+      pending.delete(cancel);
+      cancelTimer();
+    };
+    pending.add(cancel);
+    return cancel;
+  }
+
   return {
     get alive() {
       return alive;
     },
-    now: clock.now,
-    setTimer(ms, fire) {
-      if (!alive) return () => {};
-      const run = () => {
-        if (!pending.has(cancel)) return;
-        if (frozen) return void late.push(run);
-        pending.delete(cancel);
-        fire();
-      };
-      const cancelTimer = clock.setTimer(ms, run);
-      const cancel = () => {
-        pending.delete(cancel);
-        cancelTimer();
-      };
-      pending.add(cancel);
-      return cancel;
+    get frozen() {
+      return frozen !== undefined;
     },
+    now,
+    setTimer,
     die() {
       alive = false;
       for (const cancel of pending) cancel();
       pending.clear();
     },
-    freeze() {
-      frozen = true;
+    freeze(how = 'stopped') {
+      frozen ??= { at: clock.now(), standsStill: how === 'suspended' };
     },
     goOn() {
-      frozen = false;
+      if (frozen?.standsStill === true) behindMs += clock.now() - frozen.at;
+      frozen = undefined;
       for (const run of late.splice(0)) clock.setTimer(0, run);
     },
+    whenRunning: () => (frozen === undefined ? Promise.resolve() : new Promise((resolve) => setTimer(0, resolve))),
   };
 }

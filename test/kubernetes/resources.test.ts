@@ -162,6 +162,7 @@ describe('a v1 Endpoints object', () => {
       assert.equal(resources.endpoints.parse({ metadata: { ...managed, annotations }, subsets: [] })?.truncated, true);
     }
     assert.equal(resources.endpoints.parse({ metadata: managed, subsets: null })?.truncated, false);
+    assert.equal(resources.endpoints.parse({ metadata: managed, subsets: null })?.hidesTermination, true);
   });
 
   it('that only carries a leader election is none of ours', () => {

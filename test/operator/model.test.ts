@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import type { DeletionGuard, Registration } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { Term, Terms } from '../../src/operator/leading/terms.ts';
+import { processClock } from '../faults/process-clock.ts';
 import { clusterRegistry, endpoint, instance, namespace, registration, service, slice } from '../mirror/objects.ts';
 import {
   type Backup,
@@ -15,10 +16,10 @@ import {
   newClock,
   openCluster,
   openServer,
-  type Process,
   put,
   remove,
   startProcess,
+  TTL_MS,
   trace,
   truthOf,
   type Weather,
@@ -39,6 +40,9 @@ const KEPT_MS = 130_000;
 const SILENT_MS = 60_000;
 /** How long a process that lost the term may go on as if it had it. */
 const LINGER_MS = 20_000;
+/** After which another process leads when one is frozen. */
+const TAKEOVER_MS = 15_000;
+type Liveness = Registration['spec']['liveness'];
 
 /** Processes that take the term from one another. One that lost it does not know before it asks, or is fenced, or its term runs out. */
 function openElection(clock: { now(): number }) {
@@ -70,6 +74,10 @@ function openElection(clock: { now(): number }) {
             },
           };
         },
+        /** By the clock; no timer has fired yet. */
+        expire() {
+          lostAt = clock.now();
+        },
         end() {
           lostAt = clock.now();
           for (const ending of endings) ending.abort();
@@ -92,6 +100,7 @@ async function openWorld(seed: number) {
   const serverOf = (name: Name) => servers.get(name) ?? assert.fail(name);
   let uids = 0;
   let wallOffMs = 0;
+  let uncounted = 0;
   let unsure = 0.2;
   const uid = () => `uid-${++uids}`;
   for (const one of ['shop', 'other']) put(cluster, 'namespaces', namespace(one));
@@ -103,10 +112,12 @@ async function openWorld(seed: number) {
 
   async function start() {
     const member = election.join();
+    const own = processClock(clock);
     const process = await startProcess({
       cluster,
       servers,
       clock,
+      own,
       random,
       belated: random.chance(0.5),
       terms: member.terms,
@@ -114,10 +125,10 @@ async function openWorld(seed: number) {
       unsure: () => unsure,
       token: (name) => String(tokens.get(name) ?? 0),
     });
-    return { ...process, end: member.end };
+    return { ...process, own, end: member.end, expire: member.expire };
   }
   let leader = await start();
-  const lingering = new Set<Process>();
+  const lingering = new Set<Awaited<ReturnType<typeof start>>>();
 
   const slicesOf = (owner: string) => [...cluster.slices.values()].filter((one) => keyOf(one) === owner);
 
@@ -126,7 +137,25 @@ async function openWorld(seed: number) {
     Object.assign(serverOf(name), { guarded: undefined, unseen: [] });
   }
   function rearm(): void {
+    if (uncounted > 0) return;
     for (const name of REGISTRIES) if (GUARDS[name].maxPercent < 100) serverOf(name).guarded = GUARDS[name];
+  }
+
+  /** Of no registry, until the returned function is called. */
+  function stopCounting(): () => void {
+    uncounted++;
+    for (const name of REGISTRIES) disarm(name);
+    return () => {
+      uncounted--;
+      rearm();
+    };
+  }
+
+  /** Another process leads. It knows nothing of what the one before let through within a window, which may be at work for a while. */
+  async function takeOver(): Promise<void> {
+    lingering.add(leader);
+    leader = await start();
+    for (const server of servers.values()) server.disturbedAt = clock.now();
   }
 
   const scale = (owner: string, addresses: readonly string[], ready: (address: string) => boolean) => {
@@ -139,15 +168,39 @@ async function openWorld(seed: number) {
 
   return {
     clock,
-    async create(owner: string) {
+    async create(owner: string, liveness: Liveness) {
       const [of = '', name = ''] = owner.split('/');
       if (!cluster.services.has(owner)) put(cluster, 'services', service(owner, { meta: { uid: uid() } }));
       for (const registry of REGISTRIES) {
         const meta = { name: `${name}-${registry}`, namespace: of, uid: uid() };
         if (cluster.registrations.has(`ServiceRegistration/${of}/${meta.name}`)) continue;
         const registryRef = { kind: 'ClusterRegistry', name: registry } as const;
-        put(cluster, 'registrations', registration({ registryRef, serviceRef: { name } }, meta));
+        put(cluster, 'registrations', registration({ registryRef, serviceRef: { name }, liveness }, meta));
       }
+    },
+    async setLiveness(owner: string, name: Name, liveness: Liveness) {
+      const before = cluster.registrations.get(`ServiceRegistration/${owner}-${name}`);
+      if (before === undefined || before.spec.liveness === liveness) return;
+      const metadata = { ...before.metadata, generation: (before.metadata.generation ?? 0) + 1 };
+      put(cluster, 'registrations', { ...before, metadata, spec: { ...before.spec, liveness } } as Registration);
+    },
+    /** To another Service of the namespace: seen to come before it goes, or the other way round. */
+    async move(from: string, to: string, address: string, comesFirst: boolean) {
+      if (from === to || !addressesOf(from).includes(address) || !cluster.services.has(to)) return;
+      const go = () =>
+        scale(
+          from,
+          addressesOf(from).filter((one) => one !== address),
+          () => true,
+        );
+      const come = () => scale(to, [...new Set([...addressesOf(to), address])], () => true);
+      for (const step of comesFirst ? [come, go] : [go, come]) step();
+    },
+    /** All of a slice, by its label. */
+    async relabel(from: string, to: string) {
+      const slice = slicesOf(from)[0];
+      const [of, name = ''] = to.split('/');
+      if (slice !== undefined && slice.metadata.namespace === of) put(cluster, 'slices', { ...slice, service: name });
     },
     async scale(owner: string, addresses: readonly string[]) {
       if (cluster.services.has(owner)) scale(owner, addresses, () => true);
@@ -181,21 +234,39 @@ async function openWorld(seed: number) {
     },
     async failOver() {
       const old = leader;
-      leader = await start();
-      lingering.add(old);
-      for (const name of REGISTRIES) disarm(name);
-      for (const server of servers.values()) server.disturbedAt = clock.now();
+      const count = stopCounting();
+      await takeOver();
       clock.setTimer(LINGER_MS, () => {
         old.end();
-        rearm();
+        count();
+      });
+    },
+    /** Stopped, it knows by its clock that its term is over; suspended with its machine, it does not. */
+    async freeze(how: 'stopped' | 'suspended', ms: number) {
+      const old = leader;
+      const count = stopCounting();
+      old.own.freeze(how);
+      await clock.advance(TAKEOVER_MS);
+      await takeOver();
+      clock.setTimer(ms, () => {
+        for (const server of servers.values()) server.disturbedAt = clock.now();
+        if (how === 'stopped') old.expire();
+        old.own.goOn();
+        clock.setTimer(how === 'stopped' ? 1 : LINGER_MS, () => {
+          old.end();
+          count();
+        });
       });
     },
     async partition(name: Name, weather: Weather, ms: number) {
       const server = serverOf(name);
       server.weather = weather;
+      // What is decided within one window is carried out in another.
+      const count = weather === 'slow' ? stopCounting() : () => {};
       clock.setTimer(ms, () => {
         server.weather = 'healthy';
         server.disturbedAt = clock.now();
+        clock.setTimer(server.latenessMs(), count);
       });
     },
     async wipe(name: Name) {
@@ -244,6 +315,7 @@ async function openWorld(seed: number) {
     /** Nothing goes wrong any more: right within 130 s, and then silent. */
     async settle() {
       unsure = 0;
+      while ([...lingering].some(({ own }) => own.frozen)) await clock.advance(1_000);
       for (const server of servers.values()) server.weather = 'healthy';
       await clock.advance(KEPT_MS);
       this.check();
@@ -278,9 +350,38 @@ async function openWorld(seed: number) {
       this.check();
     },
     async close() {
-      for (const process of [leader, ...lingering]) await process.stop(false);
+      for (const process of [leader, ...lingering]) {
+        process.own.goOn();
+        await process.stop(false);
+      }
+    },
+    /** Everybody is dead, and nobody comes. Entries of the dead lapse, and nothing else goes. */
+    async die() {
+      const before = [...servers.values()].map((server) => [server, server.ours(), server.seen()] as const);
+      await this.close();
+      await clock.advance(TTL_MS - 1_000);
+      for (const [server, ours, seen] of before) {
+        const lapsing = new Set(seen.filter(({ liveness }) => liveness === 'lapsing').map(({ id }) => id));
+        const standing = new Set(server.ours());
+        assert.deepEqual(
+          ours.filter((entry) => !standing.has(entry) && !lapsing.has(entry.id)),
+          [],
+          'nothing lapses that the last process held',
+        );
+      }
+      await clock.advance(2_000);
+      for (const [server, ours] of before) {
+        const left = ours.filter(({ liveness }) => liveness === 'persistent');
+        assert.deepEqual(server.ours(), left, 'what is leased has lapsed, and nothing else');
+      }
     },
   };
+
+  function addressesOf(owner: string): readonly string[] {
+    return slicesOf(owner).flatMap(({ subsets }) =>
+      subsets.flatMap(({ endpoints }) => endpoints.flatMap(({ addresses }) => addresses)),
+    );
+  }
 
   /** A Service without any slices, none of them deleted before our eyes, says nothing of what stands. */
   function hasNoSlices({ marks: { owner } }: Instance): boolean {
@@ -318,17 +419,27 @@ const owner = fc.constantFrom(...OWNERS);
 const address = fc.constantFrom(...ADDRESSES);
 const registry = fc.constantFrom(...REGISTRIES);
 const nothing = fc.constant(null);
-const weather = fc.constantFrom<Weather>('down', 'down', 'deaf', 'losing', 'refusing', 'partial');
+const shop = fc.constantFrom('shop/web', 'shop/api');
+const liveness = fc.constantFrom<Liveness>('Persistent', 'Leased');
+const weather = fc.constantFrom<Weather>('down', 'down', 'deaf', 'losing', 'refusing', 'partial', 'slow');
 const COMMANDS = [
-  command('create', owner, (world, of) => world.create(of)),
-  command('create', owner, (world, of) => world.create(of)),
+  command('create', fc.tuple(owner, liveness), (world, given) => world.create(...given)),
+  command('create', fc.tuple(owner, liveness), (world, given) => world.create(...given)),
+  command('liveness', fc.tuple(owner, registry, liveness), (world, given) => world.setLiveness(...given)),
   command('scale', fc.tuple(owner, fc.subarray([...ADDRESSES])), (world, given) => world.scale(...given)),
   command('scale', fc.tuple(owner, fc.subarray([...ADDRESSES])), (world, given) => world.scale(...given)),
   command('flip', fc.tuple(owner, address), (world, given) => world.flip(...given)),
+  command('move', fc.tuple(shop, shop, address, fc.boolean()), (world, given) => world.move(...given)),
+  command('relabel', fc.tuple(shop, shop), (world, given) => world.relabel(...given)),
   command('delete Service', owner, (world, of) => world.deleteService(of)),
   command('delete registration', fc.tuple(owner, registry), (world, given) => world.deleteRegistration(...given)),
   command('crash', nothing, (world) => world.crash()),
   command('fail over', nothing, (world) => world.failOver()),
+  command(
+    'freeze',
+    fc.tuple(fc.constantFrom('stopped', 'suspended'), fc.integer({ min: 1, max: 60_000 })),
+    (world, given) => world.freeze(...given),
+  ),
   command('partition', fc.tuple(registry, weather, fc.integer({ min: 1, max: 40_000 })), (world, given) =>
     world.partition(...given),
   ),
@@ -357,13 +468,14 @@ it('after any commands nothing is lost, nothing of others touched, nothing remov
       const world = await openWorld(chance);
       try {
         // Something to lose.
-        for (const one of OWNERS) {
-          await world.create(one);
+        for (const [index, one] of OWNERS.entries()) {
+          await world.create(one, index === 0 ? 'Persistent' : 'Leased');
           await world.scale(one, ADDRESSES.slice(0, 3));
         }
         await world.clock.advance(10_000);
         await fc.asyncModelRun(() => ({ model: {}, real: world }), listed);
         await world.settle();
+        await world.die();
       } finally {
         await world.close();
       }

@@ -227,6 +227,29 @@ describe('a claim that is gone', () => {
     assert.equal(registry.open('claim').length, 0);
   });
 
+  it('lets nothing out under the next claim that was being decided before it', async () => {
+    const { clock, registry, worker, claimAndList } = stage();
+    await claimAndList();
+    await clock.advance(10_000);
+    await registry.only('check').fail(FENCED);
+    // Its reconcile had begun, and ends now.
+    const early = worker.writer.submit([change]);
+    await clock.advance(0);
+    assert.deepEqual(registry.open('apply'), [], 'not claimed again yet');
+    assert.equal((await early)[0]?.ok, false);
+    await registry.only('check').answer();
+    await answerClaims(registry);
+    const late = worker.writer.submit([change]);
+    await clock.advance(0);
+    assert.deepEqual(registry.open('apply'), [], 'claimed, and not read yet');
+    assert.equal((await late)[0]?.ok, false);
+    await registry.only('list').answer([]);
+    const after = worker.writer.submit([change]);
+    await clock.advance(0);
+    await registry.only('apply').answer();
+    assert.deepEqual(await after, [{ ok: true }]);
+  });
+
   it('is answered once, however many batches come back with it', async () => {
     const all = stage();
     const { clock, registry, worker, told, terms, claimAndList } = all;

@@ -10,6 +10,7 @@ import type {
   Registration,
   RegistrationStatus,
 } from '../../src/api/kinds.generated.ts';
+import type { Clock } from '../../src/clock.ts';
 import { FINALIZER } from '../../src/kubernetes/finalizer.ts';
 import type { Delta } from '../../src/kubernetes/intake.ts';
 import type { StoreWriter } from '../../src/kubernetes/store.ts';
@@ -46,12 +47,13 @@ import { RegistryError } from '../../src/registries/error.ts';
 import { type MemoryRegistry, openMemory } from '../../src/registries/memory.ts';
 import { storeOf } from '../../src/registries/memory-store.ts';
 import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
+import { type ProcessClock, processClock } from '../faults/process-clock.ts';
 import { brokenRules } from '../mirror/condition-rules.ts';
 import { CLUSTER } from '../mirror/objects.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
 
 /** SIM_TRACE=1: what happens, as it happens. */
-export const trace = (clock: VirtualClock, ...told: readonly unknown[]): void => {
+export const trace = (clock: Clock, ...told: readonly unknown[]): void => {
   if (process.env['SIM_TRACE'] !== undefined) console.log(Math.round(clock.now()), ...told);
 };
 
@@ -85,9 +87,9 @@ export function dice(seed: number): Dice {
 
 /**
  * healthy. refusing: nothing is taken, for now. losing: everything is written and every answer is lost. partial: each change fares in its
- * own way. down: no connection. deaf: writes work and lists do not.
+ * own way. down: no connection. deaf: writes work and lists do not. slow: everything is done and answered, seconds later.
  */
-export type Weather = 'healthy' | 'refusing' | 'losing' | 'partial' | 'down' | 'deaf';
+export type Weather = 'healthy' | 'refusing' | 'losing' | 'partial' | 'down' | 'deaf' | 'slow';
 
 /** clear: hints come, a little late. blind: all are lost. noisy: some come for nothing. absent: the registry has no watch. */
 export type Sight = 'clear' | 'blind' | 'noisy' | 'absent';
@@ -99,8 +101,11 @@ export interface Backup {
   readonly claimant: MemoryRegistry | undefined;
 }
 
-const TTL_MS = 180_000;
+export const TTL_MS = 180_000;
 const LATE_MS = 5_000;
+const SLOW_MS = 6_000;
+/** Four batches in flight at most, and one at a time after a while. */
+const SLOW_DECISION_MS = 60_000;
 
 /** One registry server, which outlives the operator. */
 export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'clear') {
@@ -129,6 +134,12 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
     violations: [] as string[],
     /** When something last stood in the way of knowing what it holds: bad weather, meddling, a restart. */
     disturbedAt: 0,
+    /** How long a decision may take until its effect, besides. */
+    latenessMs: (): number => {
+      if (server.weather === 'slow') server.slowAt = clock.now();
+      return clock.now() - server.slowAt < SLOW_DECISION_MS ? SLOW_DECISION_MS : 0;
+    },
+    slowAt: Number.NEGATIVE_INFINITY,
     connect,
     /** Another client takes over all of our leases, and ends: they run out unless they are taken back. */
     async stealLeases() {
@@ -154,13 +165,18 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
         const lapsing = entry.liveness === 'leased' && (holder === undefined || holder.endedAt !== undefined);
         return lapsing ? { ...entry, liveness: 'lapsing' } : entry;
       }),
-    ours: () => [...entries.values()].filter(({ marks }) => marks.cluster === CLUSTER),
+    ours: () => [...store.standing().values()].filter(({ marks }) => marks.cluster === CLUSTER),
   };
 
   function restore(backup: Backup): void {
     server.disturbedAt = clock.now();
     for (const id of [...entries.keys()]) if (!backup.entries.has(id)) entries.delete(id);
-    for (const [id, entry] of backup.entries) if (entries.get(id) !== entry) entries.set(id, entry);
+    for (const [id, entry] of backup.entries) {
+      if (entries.get(id) === entry) continue;
+      // Leases of a backup begin anew, and nobody keeps them.
+      if (entry.liveness === 'leased') store.write(id, entry, { ttlMs: TTL_MS, endedAt: clock.now() });
+      else entries.set(id, entry);
+    }
     store.claims.clear();
     for (const [name, record] of backup.claims) store.claims.set(name, record);
     server.claimant = backup.claimant;
@@ -292,7 +308,9 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
   function delay(signal: AbortSignal, operation: string): Promise<void> {
     const late = random.chance(0.5);
     return new Promise((resolve, reject) => {
-      clock.setTimer(1 + random.below(40), resolve);
+      const slow = server.weather === 'slow' ? SLOW_MS : 0;
+      if (slow > 0) server.slowAt = clock.now();
+      clock.setTimer(1 + random.below(40) + random.below(slow), resolve);
       const giveUp = () => {
         if (late && operation === 'apply') return;
         reject(new RegistryError('aborted', `${operation} was given up`, { ambiguous: true }));
@@ -374,6 +392,8 @@ export interface ProcessOptions {
   readonly random: Dice;
   /** Some of what exists is not in the first lists, and comes later. */
   readonly belated?: boolean;
+  /** Of the process. Default: as everybody's. */
+  readonly own?: ProcessClock;
   /** When it may write to the registry of this id. Absent: always. */
   readonly terms?: (registry: string) => Terms;
   /** By how much the wall clock is wrong. */
@@ -388,7 +408,9 @@ export interface ProcessOptions {
 
 /** One run of the operator: begins with complete lists of the cluster, then sees every change in order, some a little late. */
 export async function startProcess(options: ProcessOptions) {
-  const { cluster, servers, clock, random, belated = false, onStatus } = options;
+  const { cluster, servers, random, belated = false, onStatus } = options;
+  const { clock: everybodys } = options;
+  const clock = options.own ?? processClock(everybodys);
   const { terms: termsOf = endlessTerms, wallOffMs = () => 0, unsure = () => 0.2, token = () => '' } = options;
   const { caches, writers } = createCaches();
   const surroundings: Surroundings = {
@@ -423,7 +445,7 @@ export async function startProcess(options: ProcessOptions) {
     create(object) {
       const server = servers.get(object.metadata.name);
       assert.ok(server);
-      return server.connect();
+      return heardBy(clock, server.connect());
     },
     open: openWorker,
     onChange: touchRegistry,
@@ -601,7 +623,7 @@ export async function startProcess(options: ProcessOptions) {
   };
   const watcher: Parameters<Cluster['watchers']['add']>[0] = (kind, object, previous) => {
     waiting.push(() => see(kind, object, previous));
-    if (random.chance(0.5)) deliver();
+    if (random.chance(0.5) && !clock.frozen) deliver();
     else clock.setTimer(random.below(800), () => ending.signal.aborted || deliver());
   };
 
@@ -681,12 +703,34 @@ export async function startProcess(options: ProcessOptions) {
       for (const cancel of marked.values()) cancel();
       if (gracefully) {
         const drained = registries.drain(new AbortController().signal);
-        await clock.advance(2_000);
+        await everybodys.advance(2_000);
         await drained;
       }
       ending.abort();
       await registries.close();
     },
+  };
+}
+
+/** Answers and hints reach a process that is frozen when it goes on. */
+function heardBy(own: ProcessClock, registry: ServiceRegistry): ServiceRegistry {
+  const heard =
+    <A extends readonly unknown[], R>(call: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      try {
+        return await call(...args);
+      } finally {
+        await own.whenRunning();
+      }
+    };
+  const watch = heard(registry.watch);
+  return {
+    ...registry,
+    apply: heard(registry.apply),
+    list: heard(registry.list),
+    claim: heard(registry.claim),
+    check: heard(registry.check),
+    watch: (scope, onHint, signal) => watch(scope, () => void own.whenRunning().then(onHint), signal),
   };
 }
 

@@ -16,11 +16,13 @@ import {
   clusterRegistration,
   clusterRegistry,
   condition,
+  endpoint,
   instance,
   NOW,
   namespace,
   registration,
   service,
+  slice,
 } from '../mirror/objects.ts';
 
 const SELF = 'ServiceRegistration/shop/web';
@@ -179,6 +181,20 @@ describe('the status that a registration should have', () => {
         'more than 10 and than 20 % would go within 60 s. They go when they are released (roster release shop/web); ' +
         'they are not removed any more when their endpoints are back',
     );
+  });
+
+  it('tells that v1 Endpoints say nothing of Pods that were told to end, where a Service with held removals has them', () => {
+    const { statuses, writers } = stage({ held: new Map([['shop/web', 40]]) });
+    const messageOf = (id: string) => {
+      const status = statuses.desired(id)?.status as unknown as RegistrationStatus | undefined;
+      return status?.conditions?.find(({ type }) => type === 'DeletionBlocked')?.message ?? '';
+    };
+    writers.slices.put({ ...slice([endpoint('10.0.0.1')], {}, 'shop/api'), hidesTermination: true });
+    writers.slices.put(slice([endpoint('10.0.0.1')]));
+    for (const id of [SELF, REGISTRY]) assert.doesNotMatch(messageOf(id), /v1 Endpoints/);
+    writers.slices.put({ ...slice([endpoint('10.0.0.1')]), hidesTermination: true });
+    for (const id of [SELF, REGISTRY])
+      assert.match(messageOf(id), /v1 Endpoints do not say whether Pods were told to end, .* raise deletionGuard/);
   });
 
   it('says which release was acted on last', () => {

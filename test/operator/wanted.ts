@@ -45,7 +45,7 @@ export function watchWanted(cluster: Cluster, servers: ReadonlyMap<string, Serve
         server.violations.push(`${id} was removed without evidence`);
       if (!wanted.get(name)?.some((one) => one.id === id)) return;
       const at = unwanted.get(`${name} ${id}`) ?? Number.NEGATIVE_INFINITY;
-      if (clock.now() - at > DECISION_MS)
+      if (clock.now() - at > DECISION_MS + server.latenessMs())
         server.violations.push(`${id} was removed although it was wanted all the time`);
     };
   }

@@ -85,7 +85,11 @@ async function slicesOf({ client, source, log, signal }: WatchOptions) {
     await client.request({ method: 'GET', path: '/apis/discovery.k8s.io/v1', signal });
   } catch (error) {
     if (error instanceof KubeError && error.status === 404) {
-      log.warn({}, 'the API server does not serve EndpointSlices: reading v1 Endpoints');
+      log.warn(
+        {},
+        'the API server does not serve EndpointSlices: reading v1 Endpoints, which do not say whether Pods were told to end; ' +
+          'the deletion guard holds larger scale-downs back that were meant',
+      );
       return resources.endpoints;
     }
   }

@@ -92,7 +92,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
   const writer = createWriter({
     registry,
     clock,
-    permit: () => (fence === undefined && reign?.term.isValid() ? reign.scope : undefined),
+    permit: () => (isRead && reign?.term.isValid() ? reign.scope : undefined),
     onResult(change, result, durationMs) {
       if (result.ok) ledger.acknowledge(change);
       else if (result.error.code === 'fenced') stopForFence(result.error);
@@ -106,6 +106,8 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
   let reign: Reign | undefined;
   /** What we claimed is not ours any more: nothing may be decided until the election has said that we lead, and we have claimed and read again. */
   let fence: RegistryError | undefined;
+  /** Listed completely since it was claimed. What was being decided before may not go out under the next claim. */
+  let isRead = false;
   /** Something may stand in the registry that the ledger does not know: nothing is decided until the next complete list. */
   let doubtful = false;
   let written = 0;
@@ -124,6 +126,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
 
   const stopForFence = (error: RegistryError) => {
     fence = error;
+    isRead = false;
     if (link.state === 'up') setLink({ state: 'opening' });
     reign?.pace.hurry();
   };
@@ -153,6 +156,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
     term.signal.addEventListener('abort', () => signal.aborted || setLink({ state: 'standby' }), { once: true });
     reign = now;
     fence = undefined;
+    isRead = false;
     claim.forget();
     if (link.state === 'standby') setLink({ state: 'opening' });
     options.onTerm();
@@ -175,6 +179,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
     await list(cameBack, scope, pace);
     if (fence !== undefined) throw fence;
     if (scope.aborted) return;
+    isRead = true;
     setLink({ state: 'up', version });
     if (!doubtful) await untilDue(scope, pace);
   }

@@ -3,7 +3,7 @@ import type { Registration, RegistryObject } from '../../api/kinds.generated.ts'
 import type { Resource } from '../../kubernetes/resources.ts';
 import * as resources from '../../kubernetes/resources.ts';
 import type { StatusUpdate } from '../../kubernetes/status-writer.ts';
-import { blockedBefore, blockedMessage, releaseCommand } from '../../mirror/held-removals.ts';
+import { type Blocked, blockedBefore, blockedMessage, releaseCommand } from '../../mirror/held-removals.ts';
 import { type RegistryFacts, registryStatus } from '../../mirror/registry-status.ts';
 import { referencedRegistry } from '../../mirror/selection.ts';
 import { type RegistryState, registrationStatus, type ServiceFacts } from '../../mirror/status.ts';
@@ -66,7 +66,12 @@ export function createStatuses(options: StatusesOptions) {
     const registry = findRegistry(caches, id) ?? registries.get(id)?.object;
     const held = guards.held(id, registrationId(registration));
     if (held.size === 0 || registry === undefined) return undefined;
-    return blockedMessage({ held, settings: registry.spec.deletionGuard }, releaseCommand(registration));
+    return blockedMessage(blockedIn(registry, held), releaseCommand(registration));
+  }
+
+  function blockedIn({ spec }: RegistryObject, held: ReadonlyMap<ObjectKey, number>): Blocked {
+    const hides = (owner: ObjectKey) => caches.slices.by('service', owner).some((slice) => slice.hidesTermination);
+    return { held, settings: spec.deletionGuard, hidesTermination: [...held.keys()].some(hides) };
   }
 
   function ofRegistration(registration: Registration): StatusUpdate | undefined {
@@ -149,7 +154,7 @@ export function createStatuses(options: StatusesOptions) {
   function heldIn(id: string, registry: RegistryObject): string | undefined {
     const held = guards.held(id);
     if (held.size === 0) return guards.isResuming(id) ? blockedBefore(registry.status)?.message : undefined;
-    return blockedMessage({ held, settings: registry.spec.deletionGuard }, releaseCommand(registry));
+    return blockedMessage(blockedIn(registry, held), releaseCommand(registry));
   }
 
   return { desired, matched };
