@@ -1,12 +1,13 @@
 // A way from a client to a real registry on which each call is seen, and may be held, lost or refused.
 import { once } from 'node:events';
-import type { Server as HttpServer } from 'node:http';
 import type { Server, Socket } from 'node:net';
-import { type CallHandler, createCalls } from './call.ts';
+import { type CallHandler, type Calls, createCalls } from './call.ts';
 import { consulCalls } from './consul-calls.ts';
+import { etcdCalls } from './etcd-calls.ts';
+import { createGrpcCalls } from './grpc-calls.ts';
 import { createHttpCalls } from './http-calls.ts';
 
-export type RealRegistry = 'Consul';
+export type RealRegistry = 'Consul' | 'Etcd';
 
 export interface CallLink {
   /** In the place of the server's, and written like it. */
@@ -19,14 +20,14 @@ export interface CallLink {
 
 /** `serverAddress`: on loopback, as the spec of a Registry names it. */
 export async function openCallLink(
-  _registry: RealRegistry,
+  registry: RealRegistry,
   serverAddress: string,
   handler: CallHandler,
 ): Promise<CallLink> {
   const calls = createCalls(handler);
-  const server = createHttpCalls(Number(new URL(serverAddress).port), consulCalls, calls);
-  const port = await listen(server, 0);
+  const server = serverOf(registry, Number(new URL(serverAddress).port), calls);
   const sockets = socketsOf(server);
+  const port = await listen(server, 0);
   return {
     address: `http://127.0.0.1:${port}`,
     breakConnections: () => {
@@ -40,7 +41,16 @@ export async function openCallLink(
   };
 }
 
-async function listen(server: Server | HttpServer, port: number): Promise<number> {
+function serverOf(registry: RealRegistry, target: number, calls: Calls): Server {
+  switch (registry) {
+    case 'Consul':
+      return createHttpCalls(target, consulCalls, calls);
+    case 'Etcd':
+      return createGrpcCalls(target, etcdCalls, calls);
+  }
+}
+
+async function listen(server: Server, port: number): Promise<number> {
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   server.unref();
@@ -49,7 +59,7 @@ async function listen(server: Server | HttpServer, port: number): Promise<number
   return address.port;
 }
 
-function socketsOf(server: Server | HttpServer): ReadonlySet<Socket> {
+function socketsOf(server: Server): ReadonlySet<Socket> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);

@@ -1,6 +1,6 @@
 // HTTP/1.1 between a client and a server, call by call.
-import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { connect, type Server, type Socket } from 'node:net';
 import type { Calls, Seen } from './call.ts';
 
 export interface AskedHttp {
