@@ -4,10 +4,11 @@ import type { Server, Socket } from 'node:net';
 import { type CallHandler, type Calls, createCalls } from './call.ts';
 import { consulCalls } from './consul-calls.ts';
 import { etcdCalls } from './etcd-calls.ts';
+import { createFramedCalls } from './framed-calls.ts';
 import { createGrpcCalls } from './grpc-calls.ts';
 import { createHttpCalls } from './http-calls.ts';
 
-export type RealRegistry = 'Consul' | 'Etcd';
+export type RealRegistry = 'Consul' | 'Etcd' | 'ZooKeeper';
 
 export interface CallLink {
   /** In the place of the server's, and written like it. */
@@ -25,11 +26,11 @@ export async function openCallLink(
   handler: CallHandler,
 ): Promise<CallLink> {
   const calls = createCalls(handler);
-  const server = serverOf(registry, Number(new URL(serverAddress).port), calls);
+  const server = serverOf(registry, portOf(serverAddress), calls);
   const sockets = socketsOf(server);
   const port = await listen(server, 0);
   return {
-    address: `http://127.0.0.1:${port}`,
+    address: `${registry === 'ZooKeeper' ? '' : 'http://'}127.0.0.1:${port}`,
     breakConnections: () => {
       for (const socket of sockets) socket.resetAndDestroy();
     },
@@ -47,8 +48,12 @@ function serverOf(registry: RealRegistry, target: number, calls: Calls): Server 
       return createHttpCalls(target, consulCalls, calls);
     case 'Etcd':
       return createGrpcCalls(target, etcdCalls, calls);
+    case 'ZooKeeper':
+      return createFramedCalls(target, calls);
   }
 }
+
+const portOf = (address: string): number => Number(/:(\d+)$/.exec(address)?.[1]);
 
 async function listen(server: Server, port: number): Promise<number> {
   server.listen(port, '127.0.0.1');
