@@ -11,6 +11,8 @@ import { type CallLink, openCallLink, type RealRegistry } from './call-link.ts';
 
 export interface LinkedRegistry {
   readonly type: RealRegistry;
+  /** What of it, in the names of the tests. */
+  readonly by?: string;
   readonly address: string;
   /** A client of the bare adapter. */
   open(address: string): ServiceRegistry;
@@ -37,7 +39,7 @@ const never = new AbortController().signal;
 const owner = 'roster/links';
 
 export function callLinkTests(registry: LinkedRegistry): void {
-  const { type, entryOf } = registry;
+  const { type, by = type, entryOf } = registry;
 
   async function play(handler: Partial<CallHandler>, act: (scene: Scene) => Promise<void>): Promise<void> {
     const noted: Noted[] = [];
@@ -74,7 +76,7 @@ export function callLinkTests(registry: LinkedRegistry): void {
   const standsSoon = ({ standing }: Scene, count: number) =>
     until(`${count} entries`, async () => ((await standing()).length === count ? true : undefined));
 
-  describe(`a link to ${type} that knows calls`, () => {
+  describe(`a link to ${by} that knows calls`, () => {
     it('tells claims, writes and reads apart, and what each write did', () =>
       play({}, async (scene) => {
         const { client, cluster, noted, standing } = scene;
@@ -110,6 +112,27 @@ export function callLinkTests(registry: LinkedRegistry): void {
             numbers.map((_, index) => index + 1),
           );
         }
+      }));
+
+    it('sees what was done to leased entries, as to others', () =>
+      play({}, async ({ client, cluster, noted }) => {
+        if (!client.capabilities.leased) return;
+        const service = `${cluster}-leased`;
+        const [one, two, three] = [1, 2, 3].map((number) =>
+          stored(client, sampleOf(cluster, { number, service, liveness: 'leased' })),
+        );
+        assert.ok(one !== undefined && two !== undefined && three !== undefined);
+        const other = stored(client, { ...two, metadata: { team: 'other' } });
+        const puts = await touchesOf(noted, async () => assertOk(await client.apply([one, two].map(register), never)));
+        assert.deepEqual(puts, [`put ${entryOf(one)}`, `put ${entryOf(two)}`].sort());
+        const changes = [deregister(one), update(other, two), register(three)];
+        const changed = await touchesOf(noted, async () => assertOk(await client.apply(changes, never)));
+        const expected = [`remove ${entryOf(one)}`, `put ${entryOf(two)}`, `put ${entryOf(three)}`];
+        assert.deepEqual(changed, expected.sort());
+        const gone = await touchesOf(noted, async () =>
+          assertOk(await client.apply([other, three].map(deregister), never)),
+        );
+        assert.deepEqual(gone, [`remove ${entryOf(two)}`, `remove ${entryOf(three)}`].sort());
       }));
 
     it('refuses a write: the client hears so, and the server has seen nothing', () =>

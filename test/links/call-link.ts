@@ -1,5 +1,4 @@
 // A way from a client to a real registry on which each call is seen, and may be held, lost or refused.
-import { once } from 'node:events';
 import type { Server, Socket } from 'node:net';
 import { type CallHandler, type Calls, createCalls } from './call.ts';
 import { consulCalls } from './consul-calls.ts';
@@ -7,8 +6,10 @@ import { etcdCalls } from './etcd-calls.ts';
 import { createFramedCalls } from './framed-calls.ts';
 import { createGrpcCalls } from './grpc-calls.ts';
 import { createHttpCalls } from './http-calls.ts';
+import { closed, listening, listeningApart } from './listening.ts';
+import { createNacosGrpcCalls, nacosHttpCalls } from './nacos-calls.ts';
 
-export type RealRegistry = 'Consul' | 'Etcd' | 'ZooKeeper';
+export type RealRegistry = 'Consul' | 'Etcd' | 'Nacos' | 'ZooKeeper';
 
 export interface CallLink {
   /** In the place of the server's, and written like it. */
@@ -19,56 +20,54 @@ export interface CallLink {
   close(): Promise<void>;
 }
 
-/** `serverAddress`: on loopback, as the spec of a Registry names it. */
+/**
+ * `serverAddress`: on loopback, in clear text, as the spec of a Registry names it. A server that is away is seen as connections that are reset, and not as
+ * ones that are refused; the pings of a gRPC client are answered here, so that it does not notice by them that the server is frozen.
+ */
 export async function openCallLink(
   registry: RealRegistry,
   serverAddress: string,
   handler: CallHandler,
 ): Promise<CallLink> {
   const calls = createCalls(handler);
-  const server = serverOf(registry, portOf(serverAddress), calls);
-  const sockets = socketsOf(server);
-  const port = await listen(server, 0);
+  const servers = serversOf(registry, Number(/:(\d+)$/.exec(serverAddress)?.[1]), calls);
+  const sockets = new Set<Socket>();
+  for (const server of servers) {
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    });
+  }
+  const [first, second] = servers;
+  const port = await (second === undefined ? listening(first) : listeningApart(first, second, NACOS_GRPC));
   return {
     address: `${registry === 'ZooKeeper' ? '' : 'http://'}127.0.0.1:${port}`,
-    breakConnections: () => {
+    breakConnections() {
       for (const socket of sockets) socket.resetAndDestroy();
     },
     async close() {
       for (const socket of sockets) socket.destroy();
-      server.close();
+      await Promise.all(servers.map(closed));
       calls.assertHandled();
     },
   };
 }
 
-function serverOf(registry: RealRegistry, target: number, calls: Calls): Server {
+/** The distance of the gRPC port from that of HTTP. */
+const NACOS_GRPC = 1_000;
+
+function serversOf(registry: RealRegistry, target: number, calls: Calls): readonly [Server, ...Server[]] {
   switch (registry) {
     case 'Consul':
-      return createHttpCalls(target, consulCalls, calls);
+      return [createHttpCalls(target, consulCalls, calls)];
     case 'Etcd':
-      return createGrpcCalls(target, etcdCalls, calls);
+      return [createGrpcCalls(target, etcdCalls, calls)];
+    case 'Nacos':
+      return [
+        createHttpCalls(target, nacosHttpCalls, calls),
+        createGrpcCalls(target + NACOS_GRPC, createNacosGrpcCalls(), calls),
+      ];
     case 'ZooKeeper':
-      return createFramedCalls(target, calls);
+      return [createFramedCalls(target, calls)];
   }
-}
-
-const portOf = (address: string): number => Number(/:(\d+)$/.exec(address)?.[1]);
-
-async function listen(server: Server, port: number): Promise<number> {
-  server.listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  server.unref();
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the link listens on no port');
-  return address.port;
-}
-
-function socketsOf(server: Server): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  return sockets;
 }

@@ -7,24 +7,28 @@ const RESOURCE_EXHAUSTED = 8;
 
 export const etcdCalls: GrpcReading = {
   isStream: (path) => /\/(Watch|LeaseKeepAlive|Snapshot|Observe)$/.test(path),
-  see(path, message) {
-    const name = path.replace(/^\/etcdserverpb\./, '');
-    switch (name) {
-      case 'KV/Txn':
-        return ofTransaction(name, message);
-      case 'KV/Put':
-        return ofTouches(name, [put(message)]);
-      case 'KV/DeleteRange':
-        return ofTouches(name, [remove(message)]);
-      case 'KV/Range':
-        return { kind: isClaim(keyIn(message)) ? 'other' : 'read', name, touches: [] };
-      default:
-        return { kind: 'other', name, touches: [] };
-    }
-  },
-  accepts: (path, message) => !path.endsWith('/Txn') || numberOf(message, 2) === 1,
+  see: (path, message) => ({
+    seen: see(path.replace(/^\/etcdserverpb\./, ''), message),
+    // TxnResponse { header = 1, succeeded = 2 }
+    accepts: (answer) => !path.endsWith('/Txn') || numberOf(answer, 2) === 1,
+  }),
   limited: { status: RESOURCE_EXHAUSTED, details: 'etcdserver: too many requests' },
 };
+
+function see(name: string, message: Buffer): Seen {
+  switch (name) {
+    case 'KV/Txn':
+      return ofTransaction(name, message);
+    case 'KV/Put':
+      return ofTouches(name, [put(message)]);
+    case 'KV/DeleteRange':
+      return ofTouches(name, [remove(message)]);
+    case 'KV/Range':
+      return { kind: isClaim(keyIn(message)) ? 'other' : 'read', name, touches: [] };
+    default:
+      return { kind: 'other', name, touches: [] };
+  }
+}
 
 /** TxnRequest { compare = 1, success = 2, failure = 3 }, RequestOp { request_range = 1, request_put = 2, request_delete_range = 3 } */
 function ofTransaction(name: string, message: Buffer): Seen {

@@ -11,14 +11,18 @@ import {
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Calls, Seen } from './call.ts';
 
+export interface AskedGrpc {
+  readonly seen: Seen;
+  /** Called with an answer of the status OK. */
+  accepts(answer: Buffer): boolean;
+}
+
 /** What a protocol over gRPC means. `message`: without the five bytes before it; empty where there is none. */
 export interface GrpcReading {
   /** Its messages pass as they come, both ways; it is a call of kind other. */
   isStream(path: string): boolean;
   /** `connection`: the same object for all calls of one. */
-  see(path: string, message: Buffer, connection: object): Seen;
-  /** Of an answer with the status OK. */
-  accepts(path: string, message: Buffer): boolean;
+  see(path: string, message: Buffer, connection: object): AskedGrpc;
   readonly limited: { readonly status: number; readonly details: string } | { readonly message: Buffer };
 }
 
@@ -76,9 +80,7 @@ async function pass(passage: Passage, reading: GrpcReading, calls: Calls): Promi
   const isStream = reading.isStream(path);
   const body = isStream ? NOTHING : await bytesFrom(asked);
   if (body === undefined) return;
-  const seen = isStream
-    ? { kind: 'other' as const, name: path, touches: [] }
-    : reading.see(path, messageIn(body), connection);
+  const { seen, accepts } = isStream ? ofStream(path) : reading.see(path, messageIn(body), connection);
   const { call, fate } = await calls.begin(seen);
   if (fate === 'refuse') return void client.resetAndDestroy();
   if (fate === 'limit') return limit(asked, reading.limited);
@@ -90,10 +92,12 @@ async function pass(passage: Passage, reading: GrpcReading, calls: Calls): Promi
   const answer = await wholeAnswer(sent, body);
   if (answer === undefined) return asked.destroyed ? undefined : asked.close(constants.NGHTTP2_INTERNAL_ERROR);
   const isOk = { ...answer.headers, ...answer.trailers }['grpc-status'] === '0';
-  await calls.answered(call, isOk && reading.accepts(path, messageIn(answer.body)));
+  await calls.answered(call, isOk && accepts(messageIn(answer.body)));
   if (fate === 'lose') client.resetAndDestroy();
   else if (!asked.destroyed) reply(asked, answer);
 }
+
+const ofStream = (name: string): AskedGrpc => ({ seen: { kind: 'other', name, touches: [] }, accepts: () => true });
 
 function open({ server, headers }: Passage): ClientHttp2Stream | undefined {
   if (server.destroyed || server.closed) return undefined;
