@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
+import { openTcpLink } from '../links/tcp-link.ts';
 import { openConsul } from '../servers/consul.ts';
 import { sharedConsul } from '../servers/shared.ts';
 import { until } from '../servers/until.ts';
@@ -12,7 +13,6 @@ import { sweepAfter } from './conformance.ts';
 import { consulHarness, openAt } from './consul-harness.ts';
 import { assertOk, assertSame, assertStanding, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
-import { openTcpLink } from './tcp-link.ts';
 import { watching } from './watching.ts';
 
 const server = await sharedConsul();

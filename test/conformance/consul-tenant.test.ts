@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import type { ChangeResult } from '../../src/registries/registry.ts';
+import { openProxy, type Recorded, type Translate } from '../links/consul-proxy.ts';
 import { sharedConsul } from '../servers/shared.ts';
 import { until } from '../servers/until.ts';
 import { sweepAfter } from './conformance.ts';
 import { consulHarness, openAt } from './consul-harness.ts';
-import { openProxy, type Recorded, type Translate } from './consul-proxy.ts';
 import { assertOk, assertStanding, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 import { watching } from './watching.ts';

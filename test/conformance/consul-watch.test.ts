@@ -5,15 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import ConsulClient from 'consul';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
+import { openProxy, type RecordingProxy } from '../links/consul-proxy.ts';
+import { openTcpLink } from '../links/tcp-link.ts';
 import { openConsul } from '../servers/consul.ts';
 import { sharedConsul } from '../servers/shared.ts';
 import { until } from '../servers/until.ts';
 import { sweepAfter } from './conformance.ts';
 import { consulHarness, openAt } from './consul-harness.ts';
-import { openProxy, type RecordingProxy } from './consul-proxy.ts';
 import { assertOk, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
-import { openTcpLink } from './tcp-link.ts';
 import { watching } from './watching.ts';
 
 const server = await sharedConsul();

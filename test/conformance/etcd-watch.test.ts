@@ -8,12 +8,12 @@ import { after, afterEach, describe, it } from 'node:test';
 import { Etcd3 } from 'etcd3';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { Scope, ServiceRegistry } from '../../src/registries/registry.ts';
+import { openEtcdLink } from '../links/etcd-link.ts';
 import { openEtcd } from '../servers/etcd.ts';
 import { until } from '../servers/until.ts';
 import { sweepAfter } from './conformance.ts';
 import { answering, etcdHarness, openAt, rawEtcd } from './etcd-harness.ts';
 import { layoutBooks } from './etcd-layouts.ts';
-import { openEtcdLink } from './etcd-link.ts';
 import { assertOk, assertSame, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 

@@ -5,10 +5,10 @@ import { after } from 'node:test';
 import type { RegistryConfig } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { openZooKeeperRegistry, type ZooKeeperSettings } from '../../src/registries/zookeeper/zookeeper.ts';
+import { openZooKeeperLink } from '../links/zookeeper-link.ts';
 import type { ZooKeeper } from '../servers/zookeeper.ts';
 import { type Fault, type Harness, type Intruder, SECRET, type Stranger } from './harness.ts';
 import { type LayoutBook, type LayoutName, layoutBooks } from './zookeeper-layouts.ts';
-import { openZooKeeperLink } from './zookeeper-link.ts';
 import { type RawZooKeeper, rawZooKeeper } from './zookeeper-raw.ts';
 
 /** As the operator opens it by default, with deadlines that no busy machine meets, and the differences that a test wants. */

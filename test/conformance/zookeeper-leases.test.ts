@@ -10,13 +10,13 @@ import type { Instance } from '../../src/mirror/instance.ts';
 import type { RegistryError } from '../../src/registries/error.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
 import type { ZooKeeperSettings } from '../../src/registries/zookeeper/zookeeper.ts';
+import { openZooKeeperLink } from '../links/zookeeper-link.ts';
 import { until } from '../servers/until.ts';
 import { openZooKeeper, type ZooKeeperServer } from '../servers/zookeeper.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { SECRET } from './harness.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 import { nodeName, openAt } from './zookeeper-harness.ts';
-import { openZooKeeperLink } from './zookeeper-link.ts';
 import { rawZooKeeper } from './zookeeper-raw.ts';
 
 /** Sessions of one second and more. */

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { Scope, ServiceRegistry } from '../../src/registries/registry.ts';
+import { openZooKeeperLink } from '../links/zookeeper-link.ts';
 import { until } from '../servers/until.ts';
 import { openZooKeeper } from '../servers/zookeeper.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 import { behind, nodeName, openAt, speaking } from './zookeeper-harness.ts';
-import { openZooKeeperLink } from './zookeeper-link.ts';
 import { rawZooKeeper } from './zookeeper-raw.ts';
 
 const server = await openZooKeeper({ fsync: false, config: { tickTime: 500 } });

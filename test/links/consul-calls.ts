@@ -34,5 +34,5 @@ function touchOf({ Service }: Operation): readonly Touch[] {
 const isRead = ({ method, path, query }: AskedHttp): boolean =>
   method === 'GET' &&
   !query.has('index') &&
-  !/^\/v1\/catalog\/node-services\/[^/]+-claim$/.test(path) &&
-  /^\/v1\/(catalog\/nodes|catalog\/node-services\/|health\/state\/any|health\/service\/)/.test(path);
+  !/^\/v1\/catalog\/node\/[^/]+-claim$/.test(path) &&
+  /^\/v1\/(catalog\/nodes|catalog\/node\/|health\/state\/any|health\/service\/)/.test(path);

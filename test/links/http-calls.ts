@@ -29,7 +29,8 @@ interface Whole {
 /** `target`: a port on loopback. It does not listen yet. */
 export function createHttpCalls(target: number, { see, accepts }: HttpReading, calls: Calls): Server {
   const ways = new WeakMap<Socket, Way>();
-  const server = createServer((incoming, outgoing) => {
+  // It is for the server to end connections that nobody uses.
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => {
     const way = ways.get(incoming.socket);
     if (way !== undefined) void way.carry(() => pass(way, incoming, outgoing));
   });

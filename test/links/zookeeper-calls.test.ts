@@ -10,5 +10,6 @@ callLinkTests({
   type: 'ZooKeeper',
   address: server.address,
   open: openAt,
+  beside: ['sync'],
   entryOf: ({ service, id }) => `/services/${service}/${id}`,
 });
