@@ -5,9 +5,9 @@ import { after } from 'node:test';
 import type { RegistryConfig } from '../../src/api/kinds.generated.ts';
 import type { Health, Instance } from '../../src/mirror/instance.ts';
 import { type ConsulSettings, openConsulRegistry } from '../../src/registries/consul/consul.ts';
+import { openTcpLink } from '../links/tcp-link.ts';
 import type { Consul } from '../servers/consul.ts';
 import { type Fault, type Harness, type Intruder, SECRET, type Stranger } from './harness.ts';
-import { openTcpLink } from './tcp-link.ts';
 
 /** As the operator opens it by default, with the differences that a test wants. */
 export function openAt(address: string | readonly string[], over: Partial<ConsulSettings> = {}) {

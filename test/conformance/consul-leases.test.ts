@@ -7,13 +7,13 @@ import { after, afterEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import ConsulClient from 'consul';
 import type { Instance } from '../../src/mirror/instance.ts';
+import { openTcpLink } from '../links/tcp-link.ts';
 import { openConsul } from '../servers/consul.ts';
 import { until } from '../servers/until.ts';
 import { sweepAfter } from './conformance.ts';
 import { consulHarness, openAt } from './consul-harness.ts';
 import { assertOk, assertSame, assertStanding, failureIn, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
-import { openTcpLink } from './tcp-link.ts';
 
 /** The server counts its own writes, so nobody else's may be among them. */
 const server = await openConsul();

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import type { ChangeResult } from '../../src/registries/registry.ts';
+import { openProxy, type Recorded, type Translate } from '../links/consul-proxy.ts';
 import { sharedConsul } from '../servers/shared.ts';
 import { until } from '../servers/until.ts';
 import { sweepAfter } from './conformance.ts';
 import { consulHarness, openAt } from './consul-harness.ts';
-import { openProxy, type Recorded, type Translate } from './consul-proxy.ts';
 import { assertOk, assertStanding, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 import { watching } from './watching.ts';
@@ -75,7 +75,7 @@ describe('a namespace and a partition', () => {
           await watching((onHint, signal) => registry.kv.watch(one.service, 'key', onHint, signal)),
         ]) {
           watch.abort();
-          await watch.rejected;
+          await watch.ended;
         }
         const asked = () =>
           new Set(proxy.requests.map(({ method, path }) => `${method} ${/^(\/[^/%]+){2,3}/.exec(path)?.[0]}`));

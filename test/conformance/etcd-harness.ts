@@ -8,9 +8,9 @@ import { Etcd3 } from 'etcd3';
 import type { RegistryConfig } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { type EtcdSettings, type LayoutName, openEtcdRegistry } from '../../src/registries/etcd/etcd.ts';
+import { openEtcdLink } from '../links/etcd-link.ts';
 import type { Etcd } from '../servers/etcd.ts';
 import { type LayoutBook, layoutBooks, type Raw, recordWithPort } from './etcd-layouts.ts';
-import { openEtcdLink } from './etcd-link.ts';
 import { type Fault, type Harness, type Intruder, SECRET, type Stranger } from './harness.ts';
 
 /** As the operator opens it by default, with the differences that a test wants. */

@@ -3,6 +3,7 @@ import type { Instance } from '../../src/mirror/instance.ts';
 import type { RegistryErrorCode } from '../../src/registries/error.ts';
 import type { Capabilities, ServiceRegistry } from '../../src/registries/registry.ts';
 import type { Secrets } from '../../src/registries/secrets.ts';
+import type { Disturbances } from '../links/tcp-link.ts';
 
 /**
  * What the suite needs to know of one registry. Everything but `open` speaks the registry's own protocol, never through our adapter: a writer
@@ -81,20 +82,11 @@ export interface Stranger {
   isIntact(): Promise<boolean>;
 }
 
-export interface Link {
+export interface Link extends Disturbances {
   /** A new client whose connections go over the link, with a time-out of half a second for a request. */
   open(): ServiceRegistry;
-  /** Nothing passes any more, and nothing is closed. */
-  freeze(): void;
   /** Each change is a request of its own, so that an answer that is damaged is that to one of them. */
   readonly oneByOne?: true;
-  /** The next answer of the server is kept back, and the connection reset in its place. */
-  cutNextAnswer(): void;
-  /** The next answer of the server is cut off after its first bytes. */
-  truncateNextAnswer(): void;
-  heal(): void;
-  /** Connections that are open now. */
-  connections(): number;
 }
 
 /** A server, or something in its place, that does not do what it is asked. */

@@ -6,11 +6,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Change } from '../../src/mirror/change.ts';
 import type { NacosSettings } from '../../src/registries/nacos/settings.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
+import { openNacosLink } from '../links/nacos-link.ts';
 import { openNacos } from '../servers/nacos.ts';
 import { until } from '../servers/until.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { openAt, rawNacos } from './nacos-client.ts';
-import { openNacosLink } from './nacos-link.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 
 // With views that are as late as by default.

@@ -3,12 +3,12 @@ import { after } from 'node:test';
 import type { RegistryConfig } from '../../src/api/kinds.generated.ts';
 import type { Health, Instance } from '../../src/mirror/instance.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
+import { openNacosLink } from '../links/nacos-link.ts';
 import type { Nacos } from '../servers/nacos.ts';
 import { until } from '../servers/until.ts';
 import type { Harness, Intruder, Stranger } from './harness.ts';
 import { openAt, type RawEntry, type RawNacos, rawNacos } from './nacos-client.ts';
 import { FAULTS } from './nacos-faults.ts';
-import { openNacosLink } from './nacos-link.ts';
 
 /** Connections are disturbed between the adapter and `server`; the server itself is left in peace, since others use it. */
 export async function nacosHarness(server: Nacos): Promise<Harness> {

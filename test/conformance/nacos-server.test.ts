@@ -6,12 +6,12 @@ import { after, describe, it } from 'node:test';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { NacosSettings } from '../../src/registries/nacos/settings.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
+import { openNacosLink } from '../links/nacos-link.ts';
 import { openNacos } from '../servers/nacos.ts';
 import { until } from '../servers/until.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { SECRET } from './harness.ts';
 import { openAt, rawNacos } from './nacos-client.ts';
-import { openNacosLink } from './nacos-link.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 
 const server = await openNacos({ auth: true });

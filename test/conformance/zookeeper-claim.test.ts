@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { Change } from '../../src/mirror/change.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
+import { openZooKeeperLink } from '../links/zookeeper-link.ts';
 import { until } from '../servers/until.ts';
 import { openZooKeeper } from '../servers/zookeeper.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { SECRET } from './harness.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 import { openAt } from './zookeeper-harness.ts';
-import { openZooKeeperLink } from './zookeeper-link.ts';
 import { type RawZooKeeper, rawZooKeeper } from './zookeeper-raw.ts';
 
 const server = await openZooKeeper({ fsync: false, config: { tickTime: 500 } });

@@ -5,10 +5,10 @@ import { after } from 'node:test';
 import type { RegistryConfig } from '../../src/api/kinds.generated.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { openZooKeeperRegistry, type ZooKeeperSettings } from '../../src/registries/zookeeper/zookeeper.ts';
+import { openZooKeeperLink } from '../links/zookeeper-link.ts';
 import type { ZooKeeper } from '../servers/zookeeper.ts';
 import { type Fault, type Harness, type Intruder, SECRET, type Stranger } from './harness.ts';
 import { type LayoutBook, type LayoutName, layoutBooks } from './zookeeper-layouts.ts';
-import { openZooKeeperLink } from './zookeeper-link.ts';
 import { type RawZooKeeper, rawZooKeeper } from './zookeeper-raw.ts';
 
 /** As the operator opens it by default, with deadlines that no busy machine meets, and the differences that a test wants. */
@@ -121,12 +121,15 @@ async function owned(raw: RawZooKeeper, root: string, book: LayoutBook, cluster:
   });
 }
 
+/** Where an entry stands. */
+export const pathOf = ({ service, id }: Instance, root = '/services'): string => `${root}/${service}/${nodeName(id)}`;
+
 export const nodeName = (id: string) => id.replaceAll('%', '%25').replaceAll('/', '%2F');
 
 function intruderOf(raw: RawZooKeeper, root: string, book: LayoutBook): Intruder {
-  const pathOf = ({ service, id }: Instance) => `${root}/${service}/${nodeName(id)}`;
+  const pathIn = (instance: Instance) => pathOf(instance, root);
   const located = async (instance: Instance) =>
-    (await raw.get(pathOf(instance))) ?? assert.fail(`${instance.id} is not in ZooKeeper`);
+    (await raw.get(pathIn(instance))) ?? assert.fail(`${instance.id} is not in ZooKeeper`);
   const watchOver = async (path: string): Promise<Stranger> => {
     const read = async () => {
       const node = await raw.get(path);

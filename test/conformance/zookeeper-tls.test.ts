@@ -4,11 +4,11 @@ import { after, describe, it } from 'node:test';
 import { createRegistry } from '../../src/registries/create.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
 import type { TlsAccess } from '../../src/registries/tls.ts';
+import { openTcpLink } from '../links/tcp-link.ts';
 import { until } from '../servers/until.ts';
 import { openZooKeeper } from '../servers/zookeeper.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf } from './samples.ts';
-import { openTcpLink } from './tcp-link.ts';
 import { nodeName, openAt } from './zookeeper-harness.ts';
 import { rawZooKeeper } from './zookeeper-raw.ts';
 

@@ -1,9 +1,8 @@
 // What collects while a registry is away, and what a slow one costs the others.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { openTcpLink } from '../links/tcp-link.ts';
 import { openConsul } from '../servers/consul.ts';
 import { eventually, throughout } from './eventually.ts';
 import type { Json } from './kube.ts';
@@ -93,43 +92,11 @@ test('of 200 slices that change twice while Consul is stopped the last state is 
   await s.says('ClusterServiceRegistration', id, { Ready: 'True Synced' });
 });
 
-/** Every answer comes so much later. */
-async function slowLink(target: number): Promise<{ readonly port: number; lateMs: number }> {
-  const sockets = new Set<Socket>();
-  const link = { port: 0, lateMs: 0 };
-  const listener = createServer((client) => {
-    const server = connect(target, '127.0.0.1');
-    const end = () => {
-      for (const socket of [client, server]) {
-        sockets.delete(socket);
-        socket.destroy();
-      }
-    };
-    for (const socket of [client, server]) sockets.add(socket.on('error', end).on('close', end));
-    client.on('data', (data) => server.write(data));
-    let last = Promise.resolve();
-    server.on('data', (data) => {
-      const due = delay(link.lateMs, undefined, { ref: false });
-      last = last.then(async () => {
-        await due;
-        if (!client.destroyed) client.write(data);
-      });
-    });
-  }).listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  listener.unref();
-  after(() => {
-    for (const socket of sockets) socket.destroy();
-    listener.close();
-  });
-  link.port = (listener.address() as AddressInfo).port;
-  return link;
-}
-
 test('a registry that answers 2 s late does not make changes of another one slower', async (t) => {
   const slow = await openConsul();
   after(() => slow.stop());
-  const link = await slowLink(Number(new URL(slow.address).port));
+  const link = await openTcpLink(Number(new URL(slow.address).port));
+  after(() => link.close());
   const CHANGES = 30;
   const s = await openScenario(stage, 'Consul');
   const { namespace: ns, id, registry } = s;
@@ -165,7 +132,7 @@ test('a registry that answers 2 s late does not make changes of another one slow
     return times.sort((a, b) => a - b)[CHANGES / 2] ?? assert.fail();
   };
   const alone = await median(0);
-  link.lateMs = 2_000;
+  link.answerLate(2_000);
   const beside = await median(CHANGES);
   t.diagnostic(`p50 ${Math.round(alone)} ms without, ${Math.round(beside)} ms beside`);
   assert.ok(beside <= 3 * Math.max(alone, 20), `${beside} ms beside a slow one, ${alone} ms without`);

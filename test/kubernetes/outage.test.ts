@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { services } from '../../src/kubernetes/resources.ts';
+import { kubeconfigThrough } from '../links/kubeconfig-through.ts';
+import { openTcpLink, type TcpLink } from '../links/tcp-link.ts';
 import { type ControlPlaneServers, openControlPlane } from '../servers/control-plane.ts';
 import { reflection, until } from './reflection.ts';
-import { kubeconfigThrough, type TcpProxy, tcpProxy } from './tcp-proxy.ts';
 
 const namespace = 'outage';
 
@@ -25,7 +26,7 @@ async function forgetHistory(cluster: ControlPlaneServers): Promise<void> {
 
 describe('an API server that was away', () => {
   let cluster: ControlPlaneServers;
-  let proxy: TcpProxy;
+  let proxy: TcpLink;
   let kubeconfig: string;
   const create = (name: string) =>
     cluster.kubectl(['create', `--namespace=${namespace}`, 'service', 'clusterip', name, '--tcp=80']);
@@ -33,7 +34,7 @@ describe('an API server that was away', () => {
 
   before(async () => {
     cluster = await openControlPlane();
-    proxy = await tcpProxy(Number(new URL(cluster.url).port));
+    proxy = await openTcpLink(Number(new URL(cluster.url).port));
     kubeconfig = await kubeconfigThrough(cluster.kubeconfig, proxy.port, join(cluster.directory, 'proxied.kubeconfig'));
     await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }]);
   });

@@ -216,10 +216,13 @@ export async function onFreePorts<Name extends string, Opened>(
     try {
       return await open(ports);
     } catch (error) {
-      if (!(error instanceof PortTaken) || attempt === 5) throw error;
+      if (!isTaken(error) || attempt === 5) throw error;
     }
   }
 }
+
+const isTaken = (error: unknown): boolean =>
+  error instanceof PortTaken || (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE');
 
 async function freePort(taken: ReadonlySet<number>, beside: readonly number[]): Promise<number> {
   for (;;) {

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import { Channel, type ChannelCredentials, type ChannelInterface, connectivityState, credentials } from '@grpc/grpc-js';
+import { Channel, type ChannelInterface, connectivityState } from '@grpc/grpc-js';
 import { Etcd3 } from 'etcd3';
+import { serverNameOptions, trackedCredentials } from '../grpc-channel.ts';
 import { grpcTarget } from '../grpc-rule.ts';
-import type { TlsAccess } from '../tls.ts';
 import type { Access, Endpoint } from './access.ts';
 
 /** The way to one endpoint: one connection at a time, made when it is wanted, and made anew when it was of no use. */
@@ -49,16 +49,14 @@ export function openLine({ secure, authority }: Endpoint, { tls = {}, mayConnect
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_http_proxy': 0,
     'grpc.enable_channelz': 0,
-    ...(serverName === undefined
-      ? {}
-      : { 'grpc.ssl_target_name_override': serverName, 'grpc.default_authority': serverName }),
+    ...serverNameOptions(serverName),
   };
   let current: Connection | undefined;
 
   const connection = (): Connection => {
     if (current !== undefined) return current;
     const sockets = new Set<Socket>();
-    const channel = new Channel(target, tracked(credentialsOf(secure, tls), sockets), channelOptions);
+    const channel = new Channel(target, trackedCredentials(secure, tls, sockets), channelOptions);
     current = { channel, sockets, calls: 0, retired: false };
     return current;
   };
@@ -101,11 +99,6 @@ export function openLine({ secure, authority }: Endpoint, { tls = {}, mayConnect
   };
 }
 
-function credentialsOf(secure: boolean, { ca, cert, key }: TlsAccess): ChannelCredentials {
-  const bytes = (pem: string | undefined) => (pem === undefined ? null : Buffer.from(pem));
-  return secure ? credentials.createSsl(bytes(ca), bytes(key), bytes(cert)) : credentials.createInsecure();
-}
-
 /** Resolves when the channel has a connection, or has just failed to get one. */
 async function settled(channel: Channel, connectMs: number, signal: AbortSignal): Promise<void> {
   if (channel.getConnectivityState(true) === connectivityState.READY) return;
@@ -135,23 +128,8 @@ async function settled(channel: Channel, connectMs: number, signal: AbortSignal)
   });
 }
 
-/** The channel closes a connection when the other side does so too, and never one that is still being made: a silent server would collect them. */
+/** The channel closes a connection only when the other side does so too. */
 function hangUp({ sockets, calls, retired }: Connection): void {
   if (!retired || calls > 0) return;
   for (const socket of sockets) socket.destroy();
-}
-
-function tracked(credentials: ChannelCredentials, sockets: Set<Socket>): ChannelCredentials {
-  const create = credentials._createSecureConnector.bind(credentials);
-  credentials._createSecureConnector = (...args) => {
-    const connector = create(...args);
-    const connect = connector.connect.bind(connector);
-    connector.connect = (socket) => {
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-      return connect(socket);
-    };
-    return connector;
-  };
-  return credentials;
 }

@@ -1,15 +1,8 @@
 import type { Socket } from 'node:net';
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  connectivityState,
-  credentials,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import { type CallOptions, Client, type ClientDuplexStream, connectivityState, type ServiceError } from '@grpc/grpc-js';
 import type { AddressRule } from '../address-rule.ts';
 import { RegistryError } from '../error.ts';
+import { serverNameOptions, trackedCredentials } from '../grpc-channel.ts';
 import { grpcTarget } from '../grpc-rule.ts';
 import type { TlsAccess } from '../tls.ts';
 import { type Fields, parseFields } from './answer.ts';
@@ -233,7 +226,7 @@ function exchange(client: Client, call: LinkCall, { failed, requestMs, signal }:
 function openClient({ secure, authority }: Server, { tls = {}, mayConnect }: LinkAccess, sockets: Set<Socket>): Client {
   const serverName = secure ? tls.serverName : undefined;
   const { target, options } = grpcTarget(authority, mayConnect);
-  return new Client(target, tracked(credentialsOf(secure, tls), sockets), {
+  return new Client(target, trackedCredentials(secure, tls, sockets), {
     ...options,
     // Of its own: entries belong to a connection, so no two of ours may share one.
     'grpc.use_local_subchannel_pool': 1,
@@ -243,31 +236,8 @@ function openClient({ secure, authority }: Server, { tls = {}, mayConnect }: Lin
     'grpc.enable_http_proxy': 0,
     'grpc.enable_channelz': 0,
     'grpc.enable_retries': 0,
-    ...(serverName === undefined
-      ? {}
-      : { 'grpc.ssl_target_name_override': serverName, 'grpc.default_authority': serverName }),
+    ...serverNameOptions(serverName),
   });
-}
-
-function credentialsOf(secure: boolean, { ca, cert, key }: TlsAccess): ChannelCredentials {
-  const bytes = (pem: string | undefined) => (pem === undefined ? null : Buffer.from(pem));
-  return secure ? credentials.createSsl(bytes(ca), bytes(key), bytes(cert)) : credentials.createInsecure();
-}
-
-/** The client never closes a connection that is still being made: a silent server would collect them. */
-function tracked(channelCredentials: ChannelCredentials, sockets: Set<Socket>): ChannelCredentials {
-  const create = channelCredentials._createSecureConnector.bind(channelCredentials);
-  channelCredentials._createSecureConnector = (...args) => {
-    const connector = create(...args);
-    const connect = connector.connect.bind(connector);
-    connector.connect = (socket) => {
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-      return connect(socket);
-    };
-    return connector;
-  };
-  return channelCredentials;
 }
 
 /** Resolves when there is a connection, or none could be made: the first request then says why. */

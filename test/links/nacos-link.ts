@@ -1,15 +1,12 @@
-import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
-import {
-  type AddressInfo,
-  connect,
-  createServer as createTcpServer,
-  type Socket,
-  type Server as TcpServer,
-} from 'node:net';
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { onFreePorts } from '../servers/process.ts';
-import type { Link } from './harness.ts';
+import { closed, listening } from './listening.ts';
+import { type Disturbances, openTcpLink } from './tcp-link.ts';
 
-export type NacosLink = Omit<Link, 'open'> & {
+export interface NacosLink extends Disturbances {
+  /** Each change is a request of its own. */
+  readonly oneByOne: true;
   /** Of the HTTP side; gRPC is 1,000 above it. */
   readonly address: string;
   /** Runs before the next write of an entry over HTTP reaches the server, which waits for it. */
@@ -17,7 +14,7 @@ export type NacosLink = Omit<Link, 'open'> & {
   /** Asks and answers of the HTTP side that wrote an entry. */
   writes(): number;
   close(): Promise<void>;
-};
+}
 
 /**
  * Both connections to Nacos, in the middle of which things can go wrong. The answers that are damaged are those to writes of persistent entries,
@@ -82,29 +79,16 @@ export async function openNacosLink(target: number, sides: { readonly grpc?: boo
     whenThawed(() => void pass(asked, answer, Buffer.concat(chunks)));
   }).on('connection', track);
 
-  const pairs = new Set<{ readonly client: Socket; readonly server: Socket }>();
-  const grpc = createTcpServer((client) => {
-    const server = connect(target + 1_000, '127.0.0.1');
-    const pair = { client, server };
-    track(client);
-    pairs.add(pair);
-    const end = () => {
-      pairs.delete(pair);
-      client.destroy();
-      server.destroy();
-    };
-    for (const socket of [client, server]) socket.on('error', end).on('close', end);
-    client.pipe(server);
-    server.pipe(client);
-    if (frozen) stall(pair);
-  });
-
-  const port = await onFreePorts(
+  const { port, grpc } = await onFreePorts(
     ['web'],
     async (ports) => {
-      await listen(web, ports.web);
-      if (sides.grpc !== false) await listen(grpc, ports.web + 1_000);
-      return ports.web;
+      const port = await listening(web, ports.web);
+      if (sides.grpc === false) return { port, grpc: undefined };
+      const grpc = await openTcpLink(target + 1_000, { port: port + 1_000 }).catch(async (error) => {
+        await closed(web);
+        throw error;
+      });
+      return { port, grpc };
     },
     [1_000],
   );
@@ -115,7 +99,7 @@ export async function openNacosLink(target: number, sides: { readonly grpc?: boo
     writes: () => writes,
     freeze() {
       frozen = true;
-      for (const pair of pairs) stall(pair);
+      grpc?.freeze();
     },
     cutNextAnswer() {
       damage = 'cut';
@@ -129,33 +113,15 @@ export async function openNacosLink(target: number, sides: { readonly grpc?: boo
     heal() {
       frozen = false;
       damage = 'none';
-      for (const { client, server } of pairs) {
-        client.pipe(server);
-        server.pipe(client);
-      }
+      grpc?.heal();
       for (const run of held) run();
       held.clear();
     },
-    connections: () => sockets.size,
+    connections: () => sockets.size + (grpc?.connections() ?? 0),
     async close() {
       agent.destroy();
-      for (const { server } of pairs) server.destroy();
       for (const socket of sockets) socket.destroy();
-      await Promise.all([web, grpc].map((server) => new Promise((resolve) => server.close(resolve))));
+      await Promise.all([closed(web), grpc?.close()]);
     },
   };
-}
-
-function stall({ client, server }: { readonly client: Socket; readonly server: Socket }): void {
-  client.unpipe().pause();
-  server.unpipe().pause();
-}
-
-/** A file of which only some tests are run may never come to close it. */
-async function listen(server: Server | TcpServer, port: number): Promise<AddressInfo> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  return server.unref().address() as AddressInfo;
 }
