@@ -55,7 +55,7 @@ describe('steps', () => {
   });
 });
 
-test('the whole benchmark converges at a small size, and sees no write when idle or after a restart', async (t) => {
+test('the whole benchmark converges at a small size, and sees no write when idle or after a restart, and after an outage what is due alone', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'roster-bench-'));
   t.after(() => rm(folder, { recursive: true }));
   const output = join(folder, 'bench.json');
@@ -66,6 +66,7 @@ test('the whole benchmark converges at a small size, and sees no write when idle
     BENCH_CHANGE_SECONDS: '2',
     BENCH_IDLE_SECONDS: '2',
     BENCH_FLAP_SECONDS: '2',
+    BENCH_OUTAGE_SECONDS: '2',
     BENCH_PROGRAMS: 'source',
     // Each registry once; how entries are leased is shown elsewhere.
     BENCH_REGISTRIES: 'consul etcd-leased zookeeper nacos-leased',
@@ -91,4 +92,9 @@ test('the whole benchmark converges at a small size, and sees no write when idle
     assert.equal(value(part, 'deregistrations'), 0, part);
   }
   assert.equal(value('flapping, 4 changes', 'deregistrations'), 0);
+  for (const name of ['Consul', 'ZooKeeper']) {
+    assert.equal(value(`${name}, emptied`, 'writes'), 100, name);
+    assert.equal(value(`${name}, away 2 s`, 'writes'), 20, name);
+    assert.equal(value(`${name}, away 2 s`, 'deregistrations'), 0, name);
+  }
 });

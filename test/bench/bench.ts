@@ -2,21 +2,24 @@
 // Nothing here fails for being slow: it ends with 1 only when something did not converge.
 //   BENCH_SERVICES=1000 BENCH_ENDPOINTS=5 BENCH_RUNS=3     the fleet, and how often it is synced from nothing
 //   BENCH_CHANGE_SECONDS=60 BENCH_IDLE_SECONDS=300 BENCH_FLAP_SECONDS=60
+//   BENCH_OUTAGE_SECONDS=60                                how long a registry is away while every Service changes
 //   BENCH_OUTPUT=.dev/bench.json
-//   BENCH_REGISTRIES="consul etcd etcd-leased …"            after Consul in depth, each of these; empty: none
+//   BENCH_PARTS="speed outages"                            one of the two alone
+//   BENCH_REGISTRIES="consul etcd etcd-leased …"            after Consul in depth, each of these; empty: none. Outages: of those whose entries are persistent
 //   BENCH_PROGRAMS="bundle source"                         dist/roster.mjs as the image runs it, and src/main.ts as it is
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { openKubeClient } from '../../src/kubernetes/client.ts';
+import { type KubeClient, openKubeClient } from '../../src/kubernetes/client.ts';
 import { type ControlPlaneServers, openControlPlane } from '../servers/control-plane.ts';
 import { coldSyncIntoMemory, type Program } from './cold.ts';
 import { measureConsul } from './consul-in-depth.ts';
 import { measureRegistry } from './each-registry.ts';
 import { type Figure, render, save } from './figures.ts';
 import { createFleet, type Fleet, mirroring } from './fleet.ts';
+import { measureOutages } from './outages.ts';
 import { consulSubject } from './subjects/consul.ts';
 import { etcdSubject } from './subjects/etcd.ts';
 import { nacosSubject } from './subjects/nacos.ts';
@@ -34,7 +37,10 @@ const settings = {
   changeSeconds: number('BENCH_CHANGE_SECONDS', 60),
   idleSeconds: number('BENCH_IDLE_SECONDS', 300),
   flapSeconds: number('BENCH_FLAP_SECONDS', 60),
+  outageSeconds: number('BENCH_OUTAGE_SECONDS', 60),
 };
+const PARTS = ['speed', 'outages'] as const;
+const parts = (process.env['BENCH_PARTS'] || PARTS.join(' ')).split(/\s+/).map(partOf);
 const PROGRAMS: readonly Program[] = [
   { name: 'bundle', path: join(root, 'dist', 'roster.mjs'), nodeArgs: await imageArgs() },
   { name: 'source', path: join(root, 'src', 'main.ts'), nodeArgs: [] },
@@ -107,6 +113,13 @@ async function measure(): Promise<void> {
   const clients = await Promise.all([client, openClient(), openClient(), openClient()]);
   const fleet = await createFleet(clients, settings.services, settings.endpoints);
 
+  if (parts.includes('speed')) await measureSpeed(plane, client, fleet);
+  if (!parts.includes('outages')) return;
+  for (const subject of subjects.filter(({ liveness }) => liveness === 'Persistent'))
+    await measureOutages(subject, { plane, fleet, program: installed, ...settings, add, say });
+}
+
+async function measureSpeed(plane: ControlPlaneServers, client: KubeClient, fleet: Fleet): Promise<void> {
   const closeLater = (close: () => Promise<unknown>) => void closers.push(close);
   await measureConsul({ plane, client, fleet, programs, ...settings, add, say, closeLater });
   await memory(plane, fleet);
@@ -143,6 +156,10 @@ function programOf(wanted: string): Program {
       PROGRAMS.map(({ name }) => name),
     )
   );
+}
+
+function partOf(wanted: string): (typeof PARTS)[number] {
+  return PARTS.find((part) => part === wanted) ?? unknown('BENCH_PARTS', wanted, PARTS);
 }
 
 function subjectOf(wanted: string): Subject {

@@ -3,13 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient } from '../../src/kubernetes/client.ts';
 import type { ControlPlaneServers } from '../servers/control-plane.ts';
 import { type Operator, openOperator } from '../servers/operator.ts';
-import { until } from '../servers/until.ts';
 import { steadySteps, timeChanges } from './changes.ts';
 import type { Program } from './cold.ts';
 import { atLeast, atMost, type Figure, median, quantile } from './figures.ts';
 import { CLUSTER, type Fleet, mirroring } from './fleet.ts';
-import { acknowledged } from './operator-eyes.ts';
-import { type OpenSubject, type Subject, timesOf, untilTrue } from './subjects/subject.ts';
+import { acknowledged, writingRate } from './operator-eyes.ts';
+import { type OpenSubject, type Subject, timesOf, untilStanding, untilTrue } from './subjects/subject.ts';
 
 export type EachOptions = {
   readonly plane: ControlPlaneServers;
@@ -22,7 +21,6 @@ export type EachOptions = {
   say(line: string): void;
 };
 
-const PATIENCE_MS = 900_000;
 const CHANGES_PER_SECOND = 20;
 const RAW_CHANGES = 200;
 const SHOWN_CHANGES = 15;
@@ -78,20 +76,8 @@ export async function measureRegistry(subject: Subject, options: EachOptions): P
 
 /** By the times of the acknowledgements; that everything stands is what the registry itself says. */
 async function coldRate(server: OpenSubject, operator: Operator, { instances }: Fleet): Promise<number> {
-  await until(
-    `${instances} entries to stand`,
-    async () => {
-      // Counting costs the server, and reading the log the machine, what is being measured.
-      await delay(1_000);
-      return (await server.count()) === instances ? true : undefined;
-    },
-    PATIENCE_MS,
-  );
-  const times = (await acknowledged(operator)).map(({ atMs }) => atMs);
-  const [first = Number.NaN, last = Number.NaN] = [times[0], times.at(-1)];
-  // What came with the first acknowledgement was written before the clock began.
-  const begun = times.filter((time) => time === first).length;
-  return ((instances - begun) * 1_000) / Math.max(1, last - first);
+  await untilStanding(server, instances);
+  return writingRate(await acknowledged(operator));
 }
 
 async function changes(operator: Operator, { client, fleet, changeSeconds, say }: EachOptions) {

@@ -8,6 +8,10 @@ export type Fleet = {
   readonly instances: number;
   /** Makes the first endpoint of a Service ready or not; resolves when the API server has taken it. */
   setReady(service: number, ready: boolean): Promise<void>;
+  /** Gives a Service one endpoint more. */
+  grow(service: number): Promise<void>;
+  /** Takes it away again. */
+  shrink(service: number): Promise<void>;
   /** `namespace/name` of the slice of a Service. */
   sliceOf(service: number): string;
   /** Id under which the first endpoint of a Service stands in a registry. */
@@ -34,17 +38,22 @@ export async function createFleet(clients: readonly KubeClient[], services: numb
     await post(`/api/v1/namespaces/${namespaceOf(index)}/services`, serviceManifest(index));
     await post(slicesPath(index), sliceManifest(index, endpoints));
   });
+  const patch = (service: number, operation: object) =>
+    request({
+      method: 'PATCH',
+      path: `${slicesPath(service)}/${nameOf(service)}`,
+      body: [operation],
+      contentType: 'application/json-patch+json',
+    });
   return {
     services,
     endpoints,
     instances: services * endpoints,
     setReady: (service, ready) =>
-      request({
-        method: 'PATCH',
-        path: `${slicesPath(service)}/${nameOf(service)}`,
-        body: [{ op: 'replace', path: '/endpoints/0/conditions/ready', value: ready }],
-        contentType: 'application/json-patch+json',
-      }),
+      patch(service, { op: 'replace', path: '/endpoints/0/conditions/ready', value: ready }),
+    grow: (service) =>
+      patch(service, { op: 'add', path: '/endpoints/-', value: endpointAt(services * endpoints + service) }),
+    shrink: (service) => patch(service, { op: 'remove', path: `/endpoints/${endpoints}` }),
     sliceOf: (service) => `${namespaceOf(service)}/${nameOf(service)}`,
     instanceOf: (service) =>
       `${CLUSTER}/${namespaceOf(service)}/${nameOf(service)}/${addressOf(service * endpoints)}:${PORT}`,
@@ -93,10 +102,14 @@ const sliceManifest = (index: number, endpoints: number) => ({
   addressType: 'IPv4',
   ports: [{ name: 'http', port: PORT, protocol: 'TCP' }],
   endpoints: Array.from({ length: endpoints }, (_, at) => ({
-    addresses: [addressOf(index * endpoints + at)],
-    conditions: { ready: true, serving: true, terminating: false },
+    ...endpointAt(index * endpoints + at),
     zone: `zone-${at % 3}`,
   })),
+});
+
+const endpointAt = (index: number) => ({
+  addresses: [addressOf(index)],
+  conditions: { ready: true, serving: true, terminating: false },
 });
 
 async function inParallel(count: number, work: (index: number) => Promise<void>): Promise<void> {

@@ -19,6 +19,23 @@ export async function acknowledged({ logPath }: Pick<Operator, 'logPath'>): Prom
   });
 }
 
+/** When the registry was seen to answer, and had been listed: wall clock. */
+export async function answers({ logPath }: Pick<Operator, 'logPath'>): Promise<readonly number[]> {
+  const lines = (await readFile(logPath, 'utf8')).split('\n');
+  return lines.flatMap((line) =>
+    line.includes('"msg":"the registry answers"') ? [Date.parse(JSON.parse(line).time)] : [],
+  );
+}
+
+/** Entries a second between the first acknowledgement and the last. */
+export function writingRate(written: readonly Written[]): number {
+  const times = written.map(({ atMs }) => atMs);
+  const [first = Number.NaN, last = Number.NaN] = [times[0], times.at(-1)];
+  // What came with the first one was written before the clock began.
+  const begun = times.filter((time) => time === first).length;
+  return ((times.length - begun) * 1_000) / Math.max(1, last - first);
+}
+
 /** The value of one metric; series of that name with these labels are added up. */
 export async function metric({ url }: Operator, name: string, labels = ''): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();

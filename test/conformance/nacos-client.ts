@@ -179,11 +179,15 @@ export function rawNacos(address: string, group: string, access: { readonly toke
         healthChecker: '{"type":"NONE"}',
       });
     },
-    /** What checks the entries of a service, and below which share of healthy ones all are handed out. */
-    async service(service: string): Promise<{ readonly checker: string; readonly protectThreshold: number }> {
+    /** What checks the entries of a service in a Nacos cluster, and below which share of healthy ones all are handed out. */
+    async service(
+      service: string,
+      cluster = 'DEFAULT',
+    ): Promise<{ readonly checker: string; readonly protectThreshold: number }> {
       await settle();
       const { service: own, clusters } = JSON.parse(await call('GET', '/catalog/service', named(service)));
-      return { checker: clusters[0]?.healthChecker?.type, protectThreshold: own.protectThreshold };
+      const { healthChecker } = clusters.find(({ name }: { name: string }) => name === cluster) ?? {};
+      return { checker: healthChecker?.type, protectThreshold: own.protectThreshold };
     },
     close: () => agent.destroy(),
   };

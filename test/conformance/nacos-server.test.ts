@@ -70,6 +70,18 @@ describe('an entry in Nacos', () => {
       },
     ));
 
+  it('is not checked either where strangers have the service already, and they are checked as before', () =>
+    using(open, async (registry) => {
+      const entry = one(registry);
+      const theirs = { service: entry.service, ip: '10.1.0.9', port: 9, clusterName: 'THEIRS' };
+      await raw.put({ ...theirs, weight: 1, healthy: true, enabled: true, ephemeral: false, metadata: {} });
+      await raw.settle();
+      assertOk(await registry.apply([register(entry)], never));
+      assert.equal((await raw.service(entry.service)).checker, 'NONE');
+      assert.equal((await raw.service(entry.service, 'THEIRS')).checker, 'TCP');
+      assertOk(await registry.apply([deregister(entry)], never));
+    }));
+
   it('tells consumers by healthy and weight what it is good for, from 0 to 10000', () =>
     using(open, async (registry) => {
       const cluster = freshCluster();

@@ -169,6 +169,31 @@ describe('the nodes of services', () => {
         assertSame(await registry.list(first.marks.cluster, never), [second]);
       },
     ));
+
+  it('of many services that were all taken away are made again together, with or without a list before', () =>
+    using(
+      () => openAt(throughLink),
+      async (registry) => {
+        const all = samplesOf(freshCluster(), 100).map((instance) =>
+          stored(registry, { ...instance, service: `${instance.service}-${instance.address}` }),
+        );
+        const { cluster } = all[0]?.marks ?? assert.fail();
+        const written = async (): Promise<number> => {
+          const before = link.transactions.length;
+          assertOk(await registry.apply(all.map(register), never));
+          assertSame(await registry.list(cluster, never), all);
+          return link.transactions.length - before;
+        };
+        const takeAway = () => Promise.all(all.map(({ service }) => raw.removeTree(`/services/${service}`)));
+        assert.equal(await written(), 2, 'services, and entries');
+        await takeAway();
+        assertSame(await registry.list(cluster, never), []);
+        assert.equal(await written(), 2);
+        await takeAway();
+        assert.equal(await written(), 3, 'one was refused');
+        assertOk(await registry.apply(all.map(deregister), never));
+      },
+    ));
 });
 
 describe('writes', () => {

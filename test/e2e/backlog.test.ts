@@ -1,124 +1,151 @@
-// What collects while a registry is away, and what a slow one costs the others.
+// What collects while registries are away, and what slow ones cost the others.
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openTcpLink } from '../links/tcp-link.ts';
-import { openConsul } from '../servers/consul.ts';
+import { openSlowLink } from '../links/slow-link.ts';
 import { eventually, throughout } from './eventually.ts';
-import type { Json } from './kube.ts';
 import { clusterRegistration, clusterRegistry, registration, service, slice } from './objects.ts';
+import { OWN_TYPES, type OwnRegistry, type OwnType, openOwn, writesTo } from './own-registry.ts';
 import { entriesNamed } from './registry-truth.ts';
 import { openScenario } from './scenario.ts';
 import { openStage, testTraces } from './stage.ts';
 
-const stage = await openStage();
+/** gRPC is there. */
+const BESIDE: Readonly<Partial<Record<OwnType, readonly number[]>>> = { Nacos: [1_000] };
 
+/** A server, and the way to it that the operator takes. */
+async function open(type: OwnType) {
+  const server = await openOwn(type);
+  return { ...server, link: await openSlowLink(server.port, BESIDE[type]) };
+}
+
+const [stage, ...servers] = await Promise.all([openStage(), ...OWN_TYPES.map(open)]);
+const s = await openScenario(stage, 'Consul');
+const { namespace: ns, id } = s;
+const worlds = servers.map((server) => {
+  const registry = `own-${server.type.toLowerCase()}-${id}`;
+  return { ...server, registry, ...writesTo(stage, registry) };
+});
+type World = (typeof worlds)[number];
+
+const each = (run: (world: World) => Promise<unknown>) => Promise.all(worlds.map(run));
 const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, n) => n);
 
-test('of 200 slices that change twice while Consul is stopped the last state is written, each entry once', async (t) => {
-  const consul = await openConsul({ persistent: true });
-  after(() => consul.stop());
+before(() =>
+  s.apply(
+    ...worlds.map(({ registry, spec, link }) =>
+      clusterRegistry(registry, {
+        ...spec(link.port),
+        timeouts: { connectSeconds: 1, requestSeconds: 5 },
+        // Half of what stands goes at once here.
+        deletionGuard: { maxPercent: 100 },
+      }),
+    ),
+  ),
+);
+
+/** One question may take several connections, one right after the other. */
+const burstsOf = (times: readonly number[]): number =>
+  times.filter((at, n) => at - (times[n - 1] ?? Number.NEGATIVE_INFINITY) > 250).length;
+
+test('of 200 slices that change twice while their registry is stopped the last state is written, each entry once; until then it is asked once a second', async (t) => {
   const COUNT = 200;
-  const s = await openScenario(stage, 'Consul', {
-    consul,
-    registrySpec: {
-      timeouts: { connectSeconds: 1, requestSeconds: 5 },
-      // Half of what stands goes at once here.
-      deletionGuard: { maxPercent: 100 },
-    },
-  });
-  const { namespace: ns, id } = s;
-  const named = (n: number) => `s${n}-${id}`;
+  const named = (n: number) => `many${n}-${id}`;
   const address = (round: number, n: number) => `10.8${round}.${Math.floor(n / 100)}.${n % 100}`;
   const slices = (round: number) => numbers(COUNT).map((n) => slice(ns, named(n), [address(round, n)]));
-  /** Of every entry of ours: its address, and when it was made and changed last. */
-  const standing = async () => {
-    const nodes = (await consul.request('GET', '/v1/catalog/nodes?consistent')).body;
-    const lists = await Promise.all(
-      nodes.map(async ({ Node }: { Node: string }) => {
-        const { body } = await consul.request('GET', `/v1/catalog/node-services/${Node}?consistent`);
-        return (body?.Services ?? []).filter(({ Meta }: Json) => Meta?.['roster-owner']?.startsWith(`${ns}/`));
-      }),
-    );
-    return lists.flat() as readonly { Address: string; CreateIndex: number; ModifyIndex: number }[];
-  };
-  const stands = (round: number) =>
+  const stands = ({ type, standing }: OwnRegistry, round: number) =>
     eventually(
-      `Consul holds the addresses of round ${round}`,
+      `${type} holds the addresses of round ${round}`,
       async () => {
         const found = await standing();
-        assert.deepEqual(
-          found.map(({ Address }) => Address).sort(),
-          numbers(COUNT)
-            .map((n) => address(round, n))
-            .sort(),
-        );
+        const wanted = numbers(COUNT).map((n) => address(round, n));
+        assert.deepEqual(found.map((one) => one.address).sort(), wanted.sort());
         return found;
       },
-      60_000,
+      120_000,
     );
   await s.apply(
     ...numbers(COUNT).map((n) => service(ns, named(n), { labels: { e2e: id } })),
     ...slices(0),
-    clusterRegistration(id, s.registry, { namespaceSelector: {}, selector: { matchLabels: { e2e: id } } }),
+    ...worlds.map(({ registry }) =>
+      clusterRegistration(registry, registry, { namespaceSelector: {}, selector: { matchLabels: { e2e: id } } }),
+    ),
   );
-  await stands(0);
-  await s.wrote({ register: COUNT, update: 0, deregister: 0 });
+  await each((world) => stands(world, 0));
+  await each(({ wrote }) => wrote({ register: COUNT, update: 0, deregister: 0 }));
 
-  consul.kill('SIGKILL');
-  const stoppedAt = performance.now();
+  for (const { kill } of worlds) kill('SIGKILL');
   await s.apply(...slices(1));
-  await s.says('ClusterRegistry', s.registry, { Reachable: 'False RegistryUnreachable' });
+  await each(({ registry }) => s.says('ClusterRegistry', registry, { Reachable: 'False RegistryUnreachable' }));
+  const downAt = performance.now();
   await s.apply(...slices(2));
   // As long as a server is away that is being replaced.
-  await delay(stoppedAt + 20_000 - performance.now());
-  await consul.restart();
-  const backAt = performance.now();
-  const found = await stands(2);
-  t.diagnostic(`caught up ${Math.round(performance.now() - backAt)} ms after its return`);
-  await s.wrote({ register: 2 * COUNT, update: 0, deregister: COUNT });
-  assert.ok(
-    found.every(({ CreateIndex, ModifyIndex }) => CreateIndex === ModifyIndex),
-    'each was written once',
+  await delay(downAt + 20_000 - performance.now());
+  const seconds = (performance.now() - downAt) / 1_000;
+  const { text: metrics } = await stage.operator.get('/metrics');
+  for (const { type, registry, link } of worlds) {
+    const probes = burstsOf(link.arrivals.filter((at) => at >= downAt));
+    t.diagnostic(`${type} was asked ${probes} times in ${seconds.toFixed(1)} s`);
+    // Of the watch, which tries again ever more seldom, are the last ones.
+    assert.ok(probes > seconds / 4 && probes <= seconds + 6, `${type} was asked ${probes} times in ${seconds} s`);
+    const waiting = Number(new RegExp(`^workqueue_depth\\{.*"${registry}".*\\} (\\d+)$`, 'm').exec(metrics)?.[1]);
+    assert.ok(waiting <= COUNT, `${waiting} Services wait for ${type}`);
+  }
+  await each(async (world) => {
+    await world.restart();
+    const backAt = performance.now();
+    await stands(world, 2);
+    t.diagnostic(`${world.type} had caught up ${Math.round(performance.now() - backAt)} ms after its return`);
+  });
+  await each(async ({ type, standing, wrote }) => {
+    await wrote({ register: 2 * COUNT, update: 0, deregister: COUNT });
+    const found = await standing();
+    assert.ok(
+      found.every(({ isFirst }) => isFirst !== false),
+      `${type}: each was written once`,
+    );
+    await throughout(5_000, async () => assert.deepEqual(new Set(await standing()), new Set(found)));
+  });
+  await each(({ registry }) => s.says('ClusterServiceRegistration', registry, { Ready: 'True Synced' }));
+  await each(({ registry }) => s.remove('ClusterServiceRegistration', registry));
+  await each(({ type, standing }) =>
+    eventually(`${type} is empty again`, async () => assert.deepEqual(await standing(), []), 60_000),
   );
-  // The counter began anew with the server; what it writes itself at its start is a handful.
-  const transactions = new Set(found.map(({ ModifyIndex }) => ModifyIndex)).size;
-  const index = await consul.raftIndex();
-  t.diagnostic(`${index} writes of the server, ${transactions} of them with an entry`);
-  assert.ok(index <= COUNT + 20, `${index} writes`);
-  assert.ok(transactions <= COUNT);
-  // Not by the counter: a server that has just started writes of its own accord.
-  await throughout(5_000, async () => assert.deepEqual(new Set(await standing()), new Set(found)));
-  await s.says('ClusterServiceRegistration', id, { Ready: 'True Synced' });
 });
 
-test('a registry that answers 2 s late does not make changes of another one slower', async (t) => {
-  const slow = await openConsul();
-  after(() => slow.stop());
-  const link = await openTcpLink(Number(new URL(slow.address).port));
-  after(() => link.close());
+test('registries that answer 2 s late do not make changes of another one slower', async (t) => {
   const CHANGES = 30;
-  const s = await openScenario(stage, 'Consul');
-  const { namespace: ns, id, registry } = s;
-  const late = `late-${id}`;
-  const named = (n: number) => `s${n}-${id}`;
+  const named = (n: number) => `few${n}-${id}`;
   const count = 2 * CHANGES;
   await s.apply(
-    clusterRegistry(late, { type: 'Consul', consul: { address: `http://127.0.0.1:${link.port}` } }),
-    // Each Service stands in both, and its first change goes out at once.
+    // Each Service stands in all of them, and its first change goes out at once.
     ...numbers(count).flatMap((n) => [
       service(ns, named(n)),
       slice(ns, named(n), [`10.90.0.${n}`]),
-      registration(ns, named(n), registry),
-      registration(ns, `late-${named(n)}`, late, { serviceRef: { name: named(n) } }),
+      registration(ns, named(n), s.registry),
+      ...worlds.map(({ registry }) =>
+        registration(ns, `${registry}-${n}`, registry, { serviceRef: { name: named(n) } }),
+      ),
     ]),
   );
-  const holds = async (consul: typeof slow, n: number, address: string) =>
-    (await entriesNamed(consul, named(n))).some((entry) => entry.address === address);
-  for (const n of numbers(count)) {
-    for (const consul of [stage.consul, slow])
-      await eventually('all stands', async () => assert.ok(await holds(consul, n, `10.90.0.${n}`)), 60_000);
-  }
+  const holds = async (n: number, address: string) =>
+    (await entriesNamed(stage.consul, named(n))).some((entry) => entry.address === address);
+  /** How many Services have so many addresses there. */
+  const held = async ({ standing }: OwnRegistry, addresses: number) => {
+    const byService = Map.groupBy(await standing(), ({ service: of }) => of);
+    return [...byService.values()].filter(({ length }) => length === addresses).length;
+  };
+  const allHave = (addresses: number, timeoutMs: number) =>
+    each((world) =>
+      eventually(
+        `${world.type} has ${addresses} of each Service`,
+        async () => assert.equal(await held(world, addresses), count),
+        timeoutMs,
+      ),
+    );
+  for (const n of numbers(count))
+    await eventually('all stands', async () => assert.ok(await holds(n, `10.90.0.${n}`)), 60_000);
+  await allHave(1, 60_000);
   /** Median of the time from the change of a slice to its entry in the registry, over the Services from the given one on. */
   const median = async (from: number): Promise<number> => {
     const times: number[] = [];
@@ -126,24 +153,19 @@ test('a registry that answers 2 s late does not make changes of another one slow
       const { endpoints } = slice(ns, named(n), [`10.90.0.${n}`, `10.90.1.${n}`]);
       await s.patch('EndpointSlice', `${named(n)}-1`, { endpoints });
       const changedAt = performance.now();
-      while (!(await holds(stage.consul, n, `10.90.1.${n}`))) await delay(5);
+      while (!(await holds(n, `10.90.1.${n}`))) await delay(5);
       times.push(performance.now() - changedAt);
     }
     return times.sort((a, b) => a - b)[CHANGES / 2] ?? assert.fail();
   };
   const alone = await median(0);
-  link.answerLate(2_000);
+  for (const { link } of worlds) link.lateMs = 2_000;
   const beside = await median(CHANGES);
   t.diagnostic(`p50 ${Math.round(alone)} ms without, ${Math.round(beside)} ms beside`);
-  assert.ok(beside <= 3 * Math.max(alone, 20), `${beside} ms beside a slow one, ${alone} ms without`);
-  assert.ok(!(await holds(slow, count - 1, `10.90.1.${count - 1}`)), 'the slow one was behind all the time');
-  await eventually(
-    'the slow one catches up',
-    async () => {
-      for (const n of numbers(count)) assert.ok(await holds(slow, n, `10.90.1.${n}`), named(n));
-    },
-    120_000,
-  );
+  assert.ok(beside <= 3 * Math.max(alone, 20), `${beside} ms beside slow ones, ${alone} ms without`);
+  for (const world of worlds) assert.ok((await held(world, 2)) < count, `${world.type} was behind all the time`);
+  for (const { link } of worlds) link.lateMs = 0;
+  await allHave(2, 120_000);
 });
 
 testTraces(stage);

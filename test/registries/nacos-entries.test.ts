@@ -188,7 +188,7 @@ describe('leased entries', () => {
 describe('persistent entries', () => {
   const instance = sampleOf(CLUSTER);
 
-  it('go over HTTP before 2.3, the service being prepared only when it is empty', async () => {
+  it('go over HTTP before 2.3, the service being prepared only when nothing stands in their Nacos cluster of it', async () => {
     const server = await serve();
     const http = fakeHttp();
     const registry = open([server], http);
@@ -198,6 +198,14 @@ describe('persistent entries', () => {
     assertOk(await registry.apply([register(sampleOf(CLUSTER, { number: 2 }))], never));
     assert.deepEqual(http.calls.slice(2), [`put ${WEB} 10.1.0.2:8080`]);
     assert.ok(!server.asked.some(({ type }) => type === 'PersistentInstanceRequest'));
+  });
+
+  it('are prepared for beside strangers in another Nacos cluster of the service', async () => {
+    const server = await serve();
+    const http = fakeHttp();
+    server.put(WEB, { ...stranger('10.9.9.9'), clusterName: 'THEIRS' });
+    assertOk(await open([server], http).apply([register(instance)], never));
+    assert.deepEqual(http.calls, [`prepare ${WEB}`, `put ${WEB} 10.1.0.1:8080`]);
   });
 
   it('go over gRPC from 2.3 on', async () => {

@@ -28,7 +28,7 @@ export interface Item {
 export interface Task {
   readonly service: string;
   readonly items: readonly (readonly [item: Item, remove: readonly Leftover[]])[];
-  /** No entry stands there, whoever wrote it. */
+  /** No entry stands there, whoever wrote it; of persistent ones: in the Nacos cluster to which they go. */
   readonly empty: boolean;
 }
 

@@ -46,12 +46,16 @@ export function createApply(writing: Writing): Apply {
     }
     const hands: Hands = { naming, writing, signal, run: bounded(WIDTH, stands) };
     const tasks = [...groups].flatMap(([service, pairs]) => {
-      const empty = hosts(service).length === 0;
+      const standing = hosts(service);
+      // Health is checked by Nacos cluster: strangers in another one are prepared for nothing of ours.
+      const beside = standing.filter((host) => host.clusterName === clusterName);
       const leased = pairs.filter(([{ change }]) => change.instance.liveness !== 'persistent');
       const persistent = pairs.filter(([{ change }]) => change.instance.liveness === 'persistent');
       return [
-        ...(leased.length === 0 ? [] : [applyLeased({ service, items: leased, empty }, hands)]),
-        ...(persistent.length === 0 ? [] : [applyPersistent({ service, items: persistent, empty }, hands)]),
+        ...(leased.length === 0 ? [] : [applyLeased({ service, items: leased, empty: standing.length === 0 }, hands)]),
+        ...(persistent.length === 0
+          ? []
+          : [applyPersistent({ service, items: persistent, empty: beside.length === 0 }, hands)]),
       ];
     });
     await Promise.all(tasks);

@@ -132,8 +132,8 @@ export function createApply(writing: Writing): Apply {
   function refuse(batch: Batch, code: number, culprit: Item | undefined): void {
     if (STALE.has(code)) {
       for (const { item } of batch) Object.assign(item, { read: undefined, doubtful: true });
+      if (code === CODES.noNode) directories.forgetAll();
       if (culprit === undefined) return;
-      if (code === CODES.noNode) directories.forget(directoryOf(base, culprit.change.instance.service));
       culprit.refusals++;
       if (culprit.refusals >= REFUSALS) settle(culprit, contended(culprit));
       return;

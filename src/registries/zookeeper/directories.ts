@@ -20,10 +20,13 @@ const KNOWN_AT_MOST = 200_000;
 export interface Directories {
   /** Makes what is missing. Rejects when ZooKeeper cannot be asked, or with `fenced`. */
   ensure(paths: Iterable<string>, making: Making, signal: AbortSignal): Promise<void>;
-  /** They were seen. */
-  learn(paths: Iterable<string>): void;
-  /** It turned out not to be there: somebody takes away what is empty, as Curator's containers are. */
-  forget(path: string): void;
+  /** All that are there were seen. */
+  saw(paths: Iterable<string>): void;
+  /**
+   * One turned out not to be there: somebody takes away what is empty, as Curator's containers are, or all is lost. To find out about the others one
+   * by one would cost a refused transaction each.
+   */
+  forgetAll(): void;
   /** Takes away those of ours that are empty. */
   tidy(paths: Iterable<string>, fence: Fence | undefined, signal: AbortSignal): Promise<void>;
   /** For a claim: makes a node that is no service's, and those above it. */
@@ -95,8 +98,11 @@ export function createDirectories(client: ZooKeeperClient, base: string, acl: re
   }
 
   return {
-    learn,
-    forget: (path) => known.delete(path),
+    saw(paths) {
+      known.clear();
+      learn(paths);
+    },
+    forgetAll: () => known.clear(),
     async ensure(paths, { fence, failed }, signal) {
       const missing = [...new Set(paths)].filter((path) => !known.has(path));
       for (const some of portionsOf(missing)) {

@@ -12,7 +12,7 @@ export interface Reader {
   readonly client: ZooKeeperClient;
   readonly base: string;
   readonly layout: Layout;
-  /** Told of the nodes of services that a list saw. */
+  /** Told of the nodes of services by each list: there are no others. */
   onServices(paths: Iterable<string>): void;
 }
 

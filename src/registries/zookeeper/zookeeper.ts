@@ -86,7 +86,7 @@ export function openZooKeeperRegistry(settings: ZooKeeperSettings): ServiceRegis
   const directories = createDirectories(client, base, access.directories);
   const claims = createClaims({ client, base, acl: access.entries, directories });
   const { claim, fenceOf } = claims;
-  const reader = { client, base, layout, onServices: directories.learn };
+  const reader = { client, base, layout, onServices: directories.saw };
 
   return {
     capabilities: { batchSize: BATCH_CHANGES, leased: true, watch: true, kv: false, fenced: true },

@@ -1,6 +1,6 @@
 import { Etcd3 } from 'etcd3';
 import { openEtcd } from '../../servers/etcd.ts';
-import { chunks, perSecond, type RawLoop, type Subject, timed, timesOf } from './subject.ts';
+import { chunks, crashing, perSecond, type RawLoop, type Subject, timed, timesOf } from './subject.ts';
 
 /** The most that etcd takes in one transaction. */
 const TXN_OPERATIONS = 128;
@@ -30,6 +30,7 @@ export const etcdSubject = (liveness: Subject['liveness']): Subject => ({
           liveness,
         );
       },
+      ...crashing(server),
       async stop() {
         raw.close();
         await server.stop();

@@ -6,6 +6,7 @@ import type { NacosHost } from '../../../src/registries/nacos/host.ts';
 import { serversOf } from '../../../src/registries/nacos/servers.ts';
 import { openNacos } from '../../servers/nacos.ts';
 import {
+  crashing,
   inParallel,
   type OpenSubject,
   perSecond,
@@ -41,6 +42,7 @@ export const nacosSubject = (liveness: Subject['liveness']): Subject => ({
       revision: async () => JSON.stringify((await api.all()).toSorted((a, b) => (a.service < b.service ? -1 : 1))),
       rawLoop: async () => openRawLoop(await api.all(), liveness),
       shows: api.shows,
+      ...crashing(server),
       async stop() {
         api.close();
         await server.stop();

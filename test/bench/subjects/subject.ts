@@ -1,10 +1,17 @@
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ServerProcess } from '../../servers/process.ts';
+import { until } from '../../servers/until.ts';
+
 /** A registry as the benchmark of every registry sees it: by its own protocol, and by the package that Roster uses for it. */
 export interface Subject {
   readonly name: string;
   readonly liveness: 'Persistent' | 'Leased';
   /** How the raw loop writes, in a few words. */
   readonly rawLoop: string;
-  open(): Promise<OpenSubject>;
+  /** `durable`: what it holds outlives a crash, where that costs something. */
+  open(options?: { readonly durable?: boolean }): Promise<OpenSubject>;
 }
 
 export interface OpenSubject {
@@ -18,6 +25,10 @@ export interface OpenSubject {
   rawLoop(): Promise<RawLoop>;
   /** Where the server shows a change only some time after it took it: whether consumers get this address with this health. */
   shows?(service: string, address: string, healthy: boolean): Promise<boolean>;
+  /** Ends it as a crash does. */
+  kill(): Promise<void>;
+  /** After that, with what it held, or with nothing. Resolves when it serves. */
+  restart(data: 'kept' | 'wiped'): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -30,6 +41,28 @@ export interface RawLoop {
   untilShown?(count: number): Promise<readonly number[]>;
   stop(): Promise<void>;
 }
+
+/** Of a server with its data where all of ours have them. */
+export const crashing = (server: ServerProcess): Pick<OpenSubject, 'kill' | 'restart'> => ({
+  kill: async () => server.kill('SIGKILL'),
+  async restart(data) {
+    if (data === 'wiped') await rm(join(dirname(server.logPath), 'data'), { recursive: true, maxRetries: 5 });
+    await server.restart();
+  },
+});
+
+const PATIENCE_MS = 900_000;
+
+/** Looks once a second: counting costs the server what is being measured. */
+export const untilStanding = (server: OpenSubject, entries: number): Promise<true> =>
+  until(
+    `${entries} entries to stand`,
+    async () => {
+      await delay(1_000);
+      return (await server.count()) === entries ? true : undefined;
+    },
+    PATIENCE_MS,
+  );
 
 export async function timed(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now();

@@ -1,7 +1,7 @@
 import zookeeper from 'node-zookeeper-client';
-import { type RawNode, rawZooKeeper } from '../../conformance/zookeeper-raw.ts';
+import { type RawNode, type RawZooKeeper, rawZooKeeper } from '../../conformance/zookeeper-raw.ts';
 import { openZooKeeper } from '../../servers/zookeeper.ts';
-import { chunks, perSecond, type RawLoop, type Subject, timed, timesOf } from './subject.ts';
+import { chunks, crashing, perSecond, type RawLoop, type Subject, timed, timesOf } from './subject.ts';
 
 /** ZooKeeper takes 1 MiB: more operations in one transaction than this make it no faster. */
 const MULTI_OPERATIONS = 200;
@@ -13,27 +13,32 @@ export const zooKeeperSubject = (liveness: Subject['liveness']): Subject => ({
   rawLoop: 'one transaction of 200 after the other',
   async open() {
     const server = await openZooKeeper();
-    const raw = rawZooKeeper(server.address);
+    /** With a client of its own each time: one that has seen more than the server has after a loss is sent away. */
+    const reading = async <T>(use: (raw: RawZooKeeper) => Promise<T>): Promise<T> => {
+      const raw = rawZooKeeper(server.address);
+      try {
+        return await use(raw);
+      } finally {
+        await raw.close();
+      }
+    };
     return {
       spec: { type: 'ZooKeeper', zookeeper: { connectString: server.address } },
-      async count() {
-        const services = await raw.children(ROOT);
-        const counts = await Promise.all(services.map((service) => raw.children(`${ROOT}/${service}`)));
-        return counts.reduce((sum, { length }) => sum + length, 0);
-      },
-      // Sessions that come and go count as well; between two looks of the benchmark there are none but the operator's own.
+      count: () =>
+        reading(async (raw) => {
+          const services = await raw.children(ROOT);
+          const counts = await Promise.all(services.map((service) => raw.children(`${ROOT}/${service}`)));
+          return counts.reduce((sum, { length }) => sum + length, 0);
+        }),
+      // Sessions that come and go count as well, but in no node.
       async revision() {
-        const nodes = await raw.entries(ROOT);
+        const nodes = await reading((raw) => raw.entries(ROOT));
         const changes = nodes.map(({ stat }) => stat.mzxid.toString('hex')).sort();
         return `${nodes.length} nodes, the last change ${changes.at(-1)}`;
       },
-      async rawLoop() {
-        return openRawLoop(await raw.entries(ROOT), liveness);
-      },
-      async stop() {
-        await raw.close();
-        await server.stop();
-      },
+      rawLoop: async () => openRawLoop(await reading((raw) => raw.entries(ROOT)), liveness),
+      ...crashing(server),
+      stop: server.stop,
     };
   },
 });
