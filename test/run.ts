@@ -1,6 +1,6 @@
 // The runner of `make test`: one run of node:test over all files, cheap ones first, on servers that are started once.
 //   node test/run.ts [file or folder …]     default: test
-// Ends with the totals of node:test, and with code 0 only when everything passed.
+// Ends with a line for each test that failed and the totals of node:test, and with code 0 only when everything passed.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -18,6 +18,9 @@ import {
 
 /** What stops a file that hangs; each of its waits has a far shorter deadline of its own. */
 const fileTimeoutMs = 10 * 60_000;
+
+/** Characters of each message in the list of what failed. */
+const shown = 240;
 
 // Cheap to dear. Files of no folder named here run after the first line of it.
 const order = [
@@ -55,19 +58,59 @@ try {
 // Not process.exitCode: whatever still holds the event loop has no say any more.
 process.exit(passed && !interruption.signal.aborted ? 0 : 1);
 
-/** The spec reporter's text, with node:test's own totals as the last lines, after the failures are repeated. */
+/** The spec reporter's text; after it, as the last lines, what failed, one line each, and node:test's own totals. */
 async function* report(events: AsyncIterable<{ type: string; data: unknown }>): AsyncIterable<string> {
-  const totals: string[] = [];
+  const ending: Ending = { failed: [], totals: [], durations: new Map() };
   async function* withoutTotals() {
-    for await (const event of events) {
-      const data = event.data as { nesting?: number; file?: string; message?: string };
-      const isTotal = event.type === 'test:diagnostic' && data.nesting === 0 && data.file === undefined;
-      if (isTotal) totals.push(`# ${data.message}\n`);
-      else yield event;
-    }
+    for await (const event of events) if (!belongsToEnding(event, ending)) yield event;
+    for (const message of slowest(ending.durations)) yield { type: 'test:diagnostic', data: { nesting: 0, message } };
   }
-  for await (const chunk of Readable.from(withoutTotals()).pipe(new spec())) yield String(chunk);
-  yield* totals;
+  for await (const chunk of Readable.from(withoutTotals()).compose(new spec())) yield String(chunk);
+  yield* ending.failed;
+  yield* ending.totals;
+}
+
+interface Ending {
+  readonly failed: string[];
+  readonly totals: string[];
+  /** Milliseconds, by file. */
+  readonly durations: Map<string, number>;
+}
+
+/** Notes what the last lines are made of; true for what is shown nowhere else. */
+function belongsToEnding({ type, data: about }: { type: string; data: unknown }, ending: Ending): boolean {
+  const data = about as {
+    nesting?: number;
+    file?: string;
+    name?: string;
+    message?: string;
+    duration_ms?: number;
+    details?: { error?: { failureType?: string; cause?: unknown } };
+  };
+  const file = data.file === undefined ? '' : relative(process.cwd(), data.file);
+  if (type === 'test:summary' && file !== '') ending.durations.set(file, data.duration_ms ?? 0);
+  const { error } = data.details ?? {};
+  // A suite fails with what is in it; that is told by itself.
+  if (type === 'test:fail' && error?.failureType !== 'subtestsFailed') {
+    const name = data.name === data.file ? 'the file itself' : data.name;
+    ending.failed.push(`failed: ${file} > ${name}: ${toldShortly(error?.cause)}\n`);
+  }
+  const isTotal = type === 'test:diagnostic' && data.nesting === 0 && data.file === undefined;
+  if (isTotal) ending.totals.push(`# ${data.message}\n`);
+  return isTotal;
+}
+
+/** In one line, with what it was caused by: of a property that is its seed and the beginning of the counterexample, and then what failed. */
+function toldShortly(error: unknown): string {
+  const text = (error instanceof Error ? error.message : String(error)).trim().replace(/\s+/g, ' ');
+  const beginning = text.length > shown ? `${text.slice(0, shown)}…` : text;
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause === undefined ? beginning : `${beginning} | ${toldShortly(cause)}`;
+}
+
+function* slowest(durations: ReadonlyMap<string, number>): Iterable<string> {
+  const sorted = [...durations].sort(([, a], [, b]) => b - a);
+  for (const [file, ms] of sorted.slice(0, 10)) yield `${Math.round(ms / 1000)} s: ${file}`;
 }
 
 async function startShared(): Promise<void> {

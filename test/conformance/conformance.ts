@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, describe, it, type TestContext } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { withLayers } from '../../src/registries/layers/layers.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
@@ -24,7 +24,7 @@ import { roundTrip } from './groups/round-trip.ts';
 import { size } from './groups/size.ts';
 import { watches } from './groups/watches.ts';
 import type { Collect, Group, Harness, Subject } from './harness.ts';
-import { clustersToSweep } from './samples.ts';
+import { clustersToSweep, notingClusters } from './samples.ts';
 import { readPage, SHOWN_IN, type Support, type SupportedRegistry } from './support-page.ts';
 
 export const GROUPS = {
@@ -47,6 +47,20 @@ export const GROUPS = {
 export type GroupName = keyof typeof GROUPS;
 
 const ALL_GROUPS = Object.keys(GROUPS) as readonly GroupName[];
+
+/**
+ * Groups whose tests run beside each other, since they wait for the server most of the time: none of them disturbs a connection, or counts hints,
+ * which others' entries may give too.
+ */
+const SIDE_BY_SIDE: ReadonlySet<GroupName> = new Set([
+  'round trip',
+  'idempotence',
+  'convergence',
+  'ownership',
+  'partial failure',
+  'honesty',
+]);
+const WIDTH = 6;
 
 const FORMS = {
   bare: (harness: Harness) => harness,
@@ -71,15 +85,19 @@ export function registryConformance(
       const dressed = FORMS[form](harness);
       const client = dressed.open();
       after(() => client.close());
-      afterEach(() => sweepAfter(harness));
       const { capabilities } = client;
       const subject: Subject = { ...dressed, capabilities, told: form === 'bare' ? undefined : harness.name };
       for (const name of groups) {
         const collect: Collect = (title, test) => {
           tested.add(name);
-          return it(title, test);
+          // Where a failure is told, often nothing but the name of the test is.
+          return it(`${harness.name}, ${form}: ${title}`, async (context) => {
+            const clusters: string[] = [];
+            context.after(() => sweepAll(harness, clusters));
+            await notingClusters(clusters, test);
+          });
         };
-        describe(name, () => {
+        describe(name, { concurrency: SIDE_BY_SIDE.has(name) ? WIDTH : 1 }, () => {
           for (const group of GROUPS[name]) group(subject, collect);
         });
       }
@@ -121,8 +139,10 @@ async function summary(
 }
 
 /** A server shared with other files must not grow with every test. */
-export async function sweepAfter(harness: Harness): Promise<void> {
-  for (const cluster of clustersToSweep()) await harness.sweep(cluster);
+export const sweepAfter = (harness: Harness): Promise<void> => sweepAll(harness, clustersToSweep());
+
+async function sweepAll(harness: Harness, clusters: readonly string[]): Promise<void> {
+  for (const cluster of clusters) await harness.sweep(cluster);
 }
 
 /** With something around every client that the suite gets. */

@@ -150,12 +150,12 @@ function intruderOf(raw: RawEtcd, book: LayoutBook): Intruder {
     return { isIntact: async () => before !== 'nothing' && (await raw.stamp(key)) === before };
   };
   /** The key that tells of it: where consumers look, or the record. */
-  const located = async (instance: Instance): Promise<{ key: string; value: string }> => {
+  const located = async (instance: Instance): Promise<{ key: string; value: string } | undefined> => {
     for (const key of [book.keyOf(instance), book.recordOf(instance)]) {
       const value = key === '' ? undefined : await raw.get(key);
       if (value !== undefined) return { key, value };
     }
-    return assert.fail(`${instance.id} is not in etcd`);
+    return undefined;
   };
   const removeRecord = async (instance: Instance) => {
     const record = book.recordOf(instance);
@@ -168,15 +168,16 @@ function intruderOf(raw: RawEtcd, book: LayoutBook): Intruder {
       return watchOver(key);
     },
     async takeOver(instance) {
-      const { key } = await located(instance);
+      const { key } = (await located(instance)) ?? assert.fail(`${instance.id} is not in etcd`);
       await removeRecord(instance);
       await raw.put(key, book.stranger(instance.service));
       return watchOver(key);
     },
     async setPort(instance, port) {
-      const { key, value } = await located(instance);
-      const change = key === book.recordOf(instance) ? recordWithPort : book.withPort;
-      await raw.put(key, change(value, port));
+      const found = await located(instance);
+      if (found === undefined) return;
+      const change = found.key === book.recordOf(instance) ? recordWithPort : book.withPort;
+      await raw.put(found.key, change(found.value, port));
     },
     async remove(instance) {
       await raw.remove(book.keyOf(instance));

@@ -72,8 +72,9 @@ export interface Intruder {
   addStranger(service: string): Promise<Stranger>;
   /** Replaces our entry by one without marks, under the same id. */
   takeOver(instance: Instance): Promise<Stranger>;
-  /** Sets the port of our entry, and leaves the rest as it is. */
+  /** Sets the port of our entry, and leaves the rest as it is; nothing where the entry is gone, or an intruder was there before. */
   setPort(instance: Instance, port: number): Promise<void>;
+  /** Nothing where it is gone already. */
   remove(instance: Instance): Promise<void>;
 }
 

@@ -54,9 +54,10 @@ export function memoryHarness(entries = new Map<string, Instance>()): Harness {
     },
     claimOf: async (cluster) => claims.get(cluster)?.owner,
     dropClaim: async (cluster) => void claims.delete(cluster),
-    sweep: async () => {
-      entries.clear();
-      claims.clear();
+    sweep: async (cluster) => {
+      const named = ({ service, marks }: Instance) => service.startsWith(cluster) || marks.cluster === cluster;
+      for (const [id, instance] of entries) if (named(instance)) entries.delete(id);
+      claims.delete(cluster);
     },
     spoil: (instance) => ({ ...instance, service: '' }),
     refuses: new Map([['an empty name', /empty/]]),

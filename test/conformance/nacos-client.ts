@@ -42,10 +42,11 @@ type Params = Readonly<Record<string, string>>;
 /** The HTTP API of Nacos 2.x, in one group of services. `token`: of a server that wants a login. */
 export function rawNacos(address: string, group: string, access: { readonly token?: string } = {}) {
   const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL });
-  const fence = randomUUID();
+  const fencePlace = { groupName: `${group}-fence`, serviceName: randomUUID() };
   let fences = 0;
   let primed: Promise<void> | undefined;
-  let posting: Promise<unknown> = Promise.resolve();
+  let sending: Promise<unknown> = Promise.resolve();
+  let next: Promise<number> | undefined;
 
   const ask = (method: string, path: string, params: Params): Promise<{ status: number; body: string }> =>
     new Promise((resolve, reject) => {
@@ -119,29 +120,44 @@ export function rawNacos(address: string, group: string, access: { readonly toke
   }
 
   /**
-   * Resolves when the views of the server show all that was acknowledged before. It renews them in the order of the changes, so a change of our own
-   * that shows is followed by nothing older.
+   * Resolves when the views of the server show all that was acknowledged before. Ten times a second it renews those of the services that have changed,
+   * in any order: the first mark that shows may be ahead of others of its round, the second one is behind them all.
    */
   async function settle(): Promise<void> {
     // Of a service that nobody has looked at there is no view yet: what is read first is as it stands.
     primed ??= oneMark();
     await primed;
     await oneMark();
+    await oneMark();
   }
 
   async function oneMark(): Promise<void> {
-    const mark = ++fences;
-    const params = { groupName: `${group}-fence`, serviceName: fence };
-    const place = { ip: '10.255.255.1', port: '1', ephemeral: 'false' };
-    const write = () =>
-      call('POST', '/instance', { ...params, ...place, metadata: JSON.stringify({ mark: String(mark) }) });
-    // An earlier mark that came after a later one would hide it.
-    posting = posting.then(write, write);
-    await posting;
+    const mark = await sendMark();
+    const shown = { ...fencePlace, healthyOnly: 'false' };
     await until(`write ${mark} to show in Nacos`, async () => {
-      const { hosts } = JSON.parse(await call('GET', '/instance/list', { ...params, healthyOnly: 'false' }));
+      const { hosts } = JSON.parse(await call('GET', '/instance/list', shown));
       return hosts.some((host: RawEntry) => Number(host.metadata['mark']) >= mark) ? true : undefined;
     });
+  }
+
+  /** One at a time, since an earlier one that came after a later one would hide it; the next one is for all who ask meanwhile. */
+  function sendMark(): Promise<number> {
+    if (next !== undefined) return next;
+    const send = async () => {
+      next = undefined;
+      const mark = ++fences;
+      const entry = {
+        ip: '10.255.255.1',
+        port: '1',
+        ephemeral: 'false',
+        metadata: JSON.stringify({ mark: String(mark) }),
+      };
+      await call('POST', '/instance', { ...fencePlace, ...entry });
+      return mark;
+    };
+    next = sending.then(send, send);
+    sending = next;
+    return next;
   }
 
   return {
@@ -153,15 +169,7 @@ export function rawNacos(address: string, group: string, access: { readonly toke
     /** Every entry of the group. */
     async entries(): Promise<readonly RawEntry[]> {
       await settle();
-      // What is renewed beside each other is so within milliseconds.
-      let before = '';
-      return until('two readings of Nacos that agree', async () => {
-        const seen = await view();
-        const now = JSON.stringify(seen);
-        const agrees = now === before;
-        before = now;
-        return agrees ? seen : undefined;
-      });
+      return view();
     },
     view,
     /** Of a persistent entry; succeeds when it is gone already. */

@@ -1,16 +1,22 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Change } from '../../src/mirror/change.ts';
 import type { Instance } from '../../src/mirror/instance.ts';
 
 const run = `conf-${process.pid.toString(36)}-${Date.now().toString(36)}`;
 let made = 0;
 let unswept: string[] = [];
+const ofTest = new AsyncLocalStorage<string[]>();
 
-/** A cluster name that no other test and no other run uses: what keeps tests on one server apart. */
+/** A cluster name that no other test and no other run uses, and none of them begins with: what keeps tests on one server apart. */
 export function freshCluster(): string {
-  const cluster = `${run}-${(made++).toString(36)}`;
-  unswept.push(cluster);
+  const cluster = `${run}-${(made++).toString(36).padStart(4, '0')}`;
+  (ofTest.getStore() ?? unswept).push(cluster);
   return cluster;
 }
+
+/** Runs a test; `clusters` gets the names given to it, and {@link clustersToSweep} does not. */
+export const notingClusters = (clusters: string[], test: () => Promise<void>): Promise<void> =>
+  ofTest.run(clusters, test);
 
 /** The names given since the last call. */
 export function clustersToSweep(): readonly string[] {

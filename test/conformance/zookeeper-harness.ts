@@ -128,8 +128,6 @@ export const nodeName = (id: string) => id.replaceAll('%', '%25').replaceAll('/'
 
 function intruderOf(raw: RawZooKeeper, root: string, book: LayoutBook): Intruder {
   const pathIn = (instance: Instance) => pathOf(instance, root);
-  const located = async (instance: Instance) =>
-    (await raw.get(pathIn(instance))) ?? assert.fail(`${instance.id} is not in ZooKeeper`);
   const watchOver = async (path: string): Promise<Stranger> => {
     const read = async () => {
       const node = await raw.get(path);
@@ -145,15 +143,15 @@ function intruderOf(raw: RawZooKeeper, root: string, book: LayoutBook): Intruder
       return watchOver(path);
     },
     async takeOver(instance) {
-      const { path } = await located(instance);
+      const { path } = (await raw.get(pathIn(instance))) ?? assert.fail(`${instance.id} is not in ZooKeeper`);
       await raw.put(path, JSON.stringify(book.stranger(instance.service)));
       return watchOver(path);
     },
     async setPort(instance, port) {
-      const { path, text } = await located(instance);
-      await raw.put(path, JSON.stringify(book.withPort(JSON.parse(text), port)));
+      const node = await raw.get(pathIn(instance));
+      if (node !== undefined) await raw.put(node.path, JSON.stringify(book.withPort(JSON.parse(node.text), port)));
     },
-    remove: async (instance) => raw.remove((await located(instance)).path),
+    remove: (instance) => raw.remove(pathIn(instance)),
   };
 }
 

@@ -96,6 +96,8 @@ function javaOptions(home: string): string {
     // Its database waits for the disk some hundred times while it is made.
     '-Dderby.system.durability=test',
     '-Dnacos.standalone=true',
+    // One thread renews the views of all services, so they come in the order of the changes; tests wait by that.
+    '-Dnacos.common.processors=1',
     `"-Dnacos.home=${home}"`,
     // It keeps logs and a cache there, whatever its home is.
     `"-Duser.home=${home}"`,
