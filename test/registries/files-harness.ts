@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
@@ -12,14 +13,19 @@ export function filesHarness(directory: string, open: (directory: string) => Ser
     await mkdir(directory, { recursive: true });
     return (await readdir(directory)).filter((name) => name.endsWith('.json')).sort();
   };
-  const all = async (): Promise<readonly Instance[]> =>
-    Promise.all((await names()).map(async (name) => JSON.parse(await readFile(join(directory, name), 'utf8'))));
+  const all = async (): Promise<readonly Instance[]> => {
+    // Other tests write and sweep in the same directory: what went meanwhile was not this one's.
+    const texts = (await names()).map((name) => readFile(join(directory, name), 'utf8').catch(() => 'null'));
+    return (await Promise.all(texts)).flatMap((text) => JSON.parse(text) ?? []);
+  };
   const of = async (cluster: string) => (await all()).filter(({ marks }) => marks.cluster === cluster);
   const nobody = { cluster: '', owner: '', registration: '', retained: false };
   const put = async (instance: Instance): Promise<Stranger> => {
     await mkdir(directory, { recursive: true });
     const text = JSON.stringify(instance);
-    await writeFile(path(instance.id), text);
+    const fresh = `${path(instance.id)}.${randomUUID()}`;
+    await writeFile(fresh, text);
+    await rename(fresh, path(instance.id));
     return {
       isIntact: async () => (await readFile(path(instance.id), 'utf8').catch(() => undefined)) === text,
     };
@@ -38,7 +44,10 @@ export function filesHarness(directory: string, open: (directory: string) => Ser
       setPort: async (instance, port) => void (await put({ ...instance, port })),
       remove: ({ id }) => rm(path(id), { force: true }),
     },
-    sweep: () => rm(directory, { recursive: true, force: true }),
+    async sweep(cluster) {
+      const named = ({ service, marks }: Instance) => service.startsWith(cluster) || marks.cluster === cluster;
+      for (const { id } of (await all()).filter(named)) await rm(path(id), { force: true });
+    },
     spoil: (instance) => ({ ...instance, service: '' }),
     refuses: new Map([['an empty name', /empty/]]),
     link: undefined,
