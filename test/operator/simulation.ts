@@ -270,7 +270,6 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
   /** Decisions are carried out a moment later, so the window counts a little less. */
   function countRemoval(): void {
     if (server.guarded === undefined) return;
-    server.most = Math.max(server.most, server.ours().length + 1);
     server.unseen.push(clock.now());
     const begin = clock.now() - server.guarded.windowSeconds * 1_000 + LATE_MS;
     const within = server.unseen.filter((at) => at > begin).length;
@@ -289,6 +288,8 @@ export function openServer(clock: VirtualClock, random: Dice, sight: Sight = 'cl
   async function write(memory: MemoryRegistry, changes: readonly Change[]): Promise<readonly ChangeResult[]> {
     const results: ChangeResult[] = [];
     for (const change of changes) {
+      // Also by what goes beside it for a deletion that was seen.
+      server.most = Math.max(server.most, server.ours().length);
       const before = entries.get(change.instance.id);
       results.push(...(await memory.apply([change], new AbortController().signal)));
       const after = entries.get(change.instance.id);
