@@ -32,9 +32,10 @@ function stage(options: Partial<WriterOptions> & { batchSize?: number } = {}) {
   const batches: Batch[] = [];
   const results: string[] = [];
   const sizes: number[] = [];
+  const permit = { signal: new AbortController().signal };
   const writer = createWriter({
     clock,
-    permit: () => new AbortController().signal,
+    permit: () => permit,
     registry: {
       capabilities: { batchSize, leased: false, watch: false, kv: false, fenced: false },
       apply(given) {
@@ -62,6 +63,31 @@ function stage(options: Partial<WriterOptions> & { batchSize?: number } = {}) {
 }
 
 describe('the writer', () => {
+  it('sends nothing under another permit than that under which it was submitted', async () => {
+    const permits = [1, 2].map(() => ({ signal: new AbortController().signal }));
+    let permit: (typeof permits)[number] | undefined = permits[0];
+    const { writer, batches, results, turn } = stage({ permit: () => permit, maxInFlight: 1 });
+    void writer.submit(changes(0, 1));
+    await turn();
+    // The first one hangs while a term ends and the next one begins; these wait behind it.
+    const early = writer.submit(changes(1, 1));
+    permit = undefined;
+    const between = writer.submit(changes(2, 1));
+    permit = permits[1];
+    const late = writer.submit(changes(3, 1));
+    await batches[0]?.answer();
+    await batches[1]?.answer();
+    assert.deepEqual(
+      (await Promise.all([early, between, late])).flat().map((one) => one.ok),
+      [false, false, true],
+    );
+    assert.deepEqual(
+      batches.map((batch) => batch.changes.length),
+      [1, 1],
+    );
+    assert.deepEqual(results.map((line) => line.split(' ')[1]).sort(), ['aborted', 'aborted', 'ok', 'ok']);
+  });
+
   it('writes nothing for nothing', async () => {
     const { writer, batches, turn } = stage();
     assert.deepEqual(await writer.submit([]), []);

@@ -10,7 +10,7 @@ import { type AuditPace, createAuditPace } from './audit-pace.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createRegistryWatch, type RegistryWatch } from './registry-watch.ts';
 import { createWorkQueue, type RunResult, type WorkQueue, type WorkQueueOptions } from './work-queue.ts';
-import { createWriter, type Writer } from './writer.ts';
+import { createWriter, type Permit, type Writer } from './writer.ts';
 
 export type Link =
   /** Another replica leads, or none yet: nothing is asked of the registry here. */
@@ -92,7 +92,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
   const writer = createWriter({
     registry,
     clock,
-    permit: () => (isRead && reign?.term.isValid() ? reign.scope : undefined),
+    permit: () => (reign?.term.isValid() ? permit : undefined),
     onResult(change, result, durationMs) {
       if (result.ok) ledger.acknowledge(change);
       else if (result.error.code === 'fenced') stopForFence(result.error);
@@ -106,8 +106,8 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
   let reign: Reign | undefined;
   /** What we claimed is not ours any more: nothing may be decided until the election has said that we lead, and we have claimed and read again. */
   let fence: RegistryError | undefined;
-  /** Listed completely since it was claimed. What was being decided before may not go out under the next claim. */
-  let isRead = false;
+  /** From a complete list after the claim until that is gone. What was decided before may not go out under the next claim. */
+  let permit: Permit | undefined;
   /** Something may stand in the registry that the ledger does not know: nothing is decided until the next complete list. */
   let doubtful = false;
   let written = 0;
@@ -126,7 +126,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
 
   const stopForFence = (error: RegistryError) => {
     fence = error;
-    isRead = false;
+    permit = undefined;
     if (link.state === 'up') setLink({ state: 'opening' });
     reign?.pace.hurry();
   };
@@ -156,7 +156,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
     term.signal.addEventListener('abort', () => signal.aborted || setLink({ state: 'standby' }), { once: true });
     reign = now;
     fence = undefined;
-    isRead = false;
+    permit = undefined;
     claim.forget();
     if (link.state === 'standby') setLink({ state: 'opening' });
     options.onTerm();
@@ -179,7 +179,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
     await list(cameBack, scope, pace);
     if (fence !== undefined) throw fence;
     if (scope.aborted) return;
-    isRead = true;
+    permit ??= { signal: scope };
     setLink({ state: 'up', version });
     if (!doubtful) await untilDue(scope, pace);
   }

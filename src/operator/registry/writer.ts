@@ -4,11 +4,17 @@ import { RegistryError } from '../../registries/error.ts';
 import type { ChangeResult, ServiceRegistry } from '../../registries/registry.ts';
 import { createWindow } from '../../registries/window.ts';
 
+/** The right to write what is decided from now on. Another one covers nothing that was decided under this one. */
+export interface Permit {
+  /** Ends what is in flight. */
+  readonly signal: AbortSignal;
+}
+
 export interface WriterOptions {
   readonly registry: Pick<ServiceRegistry, 'apply' | 'capabilities'>;
   readonly clock: Clock;
-  /** Asked right before each batch is sent: the signal that ends it, or undefined when nothing may be sent. */
-  permit(): AbortSignal | undefined;
+  /** Asked when changes are submitted, and right before they are sent. Undefined: nothing may be. */
+  permit(): Permit | undefined;
   /** Batches in flight at once; shrinks to 1 while the registry is slow. */
   readonly maxInFlight?: number;
   /** How long a batch that is not full waits for company while others are in flight. */
@@ -25,6 +31,7 @@ export interface WriterOptions {
  * - Every submitted change gets exactly one result, in the order of its submission; `submit` never rejects.
  * - With nothing in flight, a change leaves at once (in the same turn of the event loop, together with whatever came with it);
  *   otherwise it waits for a full batch, for a free slot, or `lingerMs`.
+ * - Nothing is sent but under the permit under which it was submitted.
  * - At most `maxInFlight` batches at once, and fewer while the registry is slow, see {@link createWindow}.
  *
  * Assumption: two changes of one id are never submitted at once (the work queue runs a key once at a time).
@@ -39,6 +46,7 @@ export interface Writer {
 
 interface Waiting {
   readonly change: Change;
+  readonly permit: Permit | undefined;
   done(result: ChangeResult): void;
 }
 
@@ -89,7 +97,7 @@ export function createWriter(options: WriterOptions): Writer {
     inFlight++;
     inFlightChanges += batch.length;
     const started = clock.now();
-    const results = await apply(batch.map(({ change }) => change));
+    const results = await apply(batch);
     const tookMs = clock.now() - started;
     inFlight--;
     inFlightChanges -= batch.length;
@@ -105,11 +113,17 @@ export function createWriter(options: WriterOptions): Writer {
     else wake();
   }
 
-  async function apply(changes: readonly Change[]): Promise<readonly ChangeResult[]> {
+  async function apply(batch: readonly Waiting[]): Promise<readonly (ChangeResult | undefined)[]> {
+    const permit = options.permit();
+    const permitted = permit === undefined ? [] : batch.filter((one) => one.permit === permit);
+    if (permit === undefined || permitted.length === 0) return batch.map(notSent);
+    const changes = permitted.map(({ change }) => change);
+    const results = (await ask(changes, permit.signal)).values();
+    return batch.map((one) => (one.permit === permit ? results.next().value : notSent()));
+  }
+
+  async function ask(changes: readonly Change[], signal: AbortSignal): Promise<readonly ChangeResult[]> {
     try {
-      const signal = options.permit();
-      if (signal === undefined)
-        throw new RegistryError('aborted', 'apply: not sent, since another replica may lead by now');
       return await registry.apply(changes, signal);
     } catch (error) {
       const result: ChangeResult = { ok: false, error: RegistryError.from(error, 'apply') };
@@ -121,7 +135,11 @@ export function createWriter(options: WriterOptions): Writer {
     submit(changes) {
       if (changes.length === 0) return Promise.resolve([]);
       wake();
-      return Promise.all(changes.map((change) => new Promise<ChangeResult>((done) => queue.push({ change, done }))));
+      const permit = options.permit();
+      const submitted = changes.map(
+        (change) => new Promise<ChangeResult>((done) => queue.push({ change, permit, done })),
+      );
+      return Promise.all(submitted);
     },
     get pending() {
       return pending();
@@ -138,6 +156,11 @@ export function createWriter(options: WriterOptions): Writer {
           }),
   };
 }
+
+const notSent = (): ChangeResult => ({
+  ok: false,
+  error: new RegistryError('aborted', 'apply: not sent, since another replica may lead by now'),
+});
 
 const missingResult = (): ChangeResult => ({
   ok: false,
