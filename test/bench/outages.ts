@@ -22,8 +22,8 @@ export type OutageOptions = {
 /** A backlog is written at this share of the raw rate, and the return of the registry noticed in this time. */
 const SHARE = 0.7;
 const NOTICE_MS = 10_000;
-/** Of an operator that has just written everything: its statuses, and the first complete list. */
-const AFTERMATH_MS = 10_000;
+/** Of an operator that has just written everything: its statuses, above all. */
+const AFTERMATH_MS = 3_000;
 
 type Return = {
   /** What was acknowledged since, in order. */
