@@ -18,7 +18,14 @@ export interface Line {
   stands(): Promise<void>;
   /** Of all connections that are open. New ones pass from now on. */
   goOn(fate: Fate): Promise<void>;
+  /** The connections that are open stand still until they are told to go on, and new ones pass: a client that is stopped, and another one in its place. */
+  part(): Parted;
   close(): Promise<void>;
+}
+
+export interface Parted extends Pick<Line, 'goOn'> {
+  /** Something would reach the server. */
+  waits(): boolean;
 }
 
 interface Pair {
@@ -26,9 +33,12 @@ interface Pair {
   readonly server: Socket;
   readonly asked: Buffer[];
   readonly answered: Buffer[];
+  parted: boolean;
 }
 
 type State = { readonly passes: 'all' } | { readonly passes: 'asked' } | { readonly passes: 'some'; left: number };
+
+const STILL: State = { passes: 'some', left: 0 };
 
 /** As long as a server may take to answer what it has. */
 const ANSWER_MS = 100;
@@ -41,37 +51,66 @@ export async function openLine(target: number, beside: readonly number[] = []): 
   let waiting: (() => void)[] = [];
 
   const standing = () =>
-    [...pairs].some(({ asked, answered }) => answered.length > 0 || (state.passes === 'some' && asked.length > 0));
+    [...pairs].some(
+      ({ parted, asked, answered }) =>
+        !parted && (answered.length > 0 || (state.passes === 'some' && asked.length > 0)),
+    );
   const look = () => {
     if (!standing()) return;
     for (const wake of waiting) wake();
     waiting = [];
   };
 
+  const stateOf = ({ parted }: Pair) => (parted ? STILL : state);
+
   function ask(pair: Pair, chunk: Buffer): void {
+    const now = stateOf(pair);
     sent += chunk.length;
-    if (state.passes !== 'some') {
+    if (now.passes !== 'some') {
       pair.server.write(chunk);
       return;
     }
-    const passing = chunk.subarray(0, state.left);
-    const held = chunk.subarray(state.left);
-    state.left -= passing.length;
+    const passing = chunk.subarray(0, now.left);
+    const held = chunk.subarray(now.left);
+    now.left -= passing.length;
     if (passing.length > 0) pair.server.write(passing);
     if (held.length > 0) pair.asked.push(held);
     look();
   }
 
   function answer(pair: Pair, chunk: Buffer): void {
-    const passes = state.passes === 'all' || (state.passes === 'some' && state.left > 0);
+    const now = stateOf(pair);
+    const passes = now.passes === 'all' || (now.passes === 'some' && now.left > 0);
     if (passes) pair.client.write(chunk);
     else pair.answered.push(chunk);
     look();
   }
 
+  /** To the server, and as long as it may take to answer what nobody will read. */
+  async function release(all: readonly Pair[], fate: Fate): Promise<void> {
+    if (fate === 'lost') return;
+    for (const { asked, server } of all) for (const chunk of asked.splice(0)) server.write(chunk);
+    if (fate === 'arrives') return;
+    const over = new AbortController();
+    const first = new Promise<void>((resolve) => waiting.push(resolve));
+    look();
+    await Promise.race([first, delay(ANSWER_MS, undefined, { signal: over.signal })]);
+    over.abort();
+  }
+
+  function deliver(all: readonly Pair[], fate: Fate): void {
+    for (const { client, server, answered } of all) {
+      if (fate === 'arrives') for (const chunk of answered.splice(0)) client.write(chunk);
+      else {
+        server.destroy();
+        client.resetAndDestroy();
+      }
+    }
+  }
+
   const accept = (port: number) => (client: Socket) => {
     const server = connect(port, '127.0.0.1');
-    const pair: Pair = { client, server, asked: [], answered: [] };
+    const pair: Pair = { client, server, asked: [], answered: [], parted: false };
     pairs.add(pair);
     const end = () => {
       pairs.delete(pair);
@@ -111,26 +150,24 @@ export async function openLine(target: number, beside: readonly number[] = []): 
         look();
       }),
     async goOn(fate) {
-      const all = [...pairs];
-      if (fate !== 'lost') {
-        for (const { asked, server } of all) for (const chunk of asked.splice(0)) server.write(chunk);
-      }
-      if (fate === 'unanswered') {
-        state = { passes: 'asked' };
-        const over = new AbortController();
-        const first = new Promise<void>((resolve) => waiting.push(resolve));
-        look();
-        await Promise.race([first, delay(ANSWER_MS, undefined, { signal: over.signal })]);
-        over.abort();
-      }
+      const all = [...pairs].filter(({ parted }) => !parted);
+      if (fate === 'unanswered') state = { passes: 'asked' };
+      await release(all, fate);
       state = { passes: 'all' };
-      for (const { client, server, answered } of all) {
-        if (fate === 'arrives') for (const chunk of answered.splice(0)) client.write(chunk);
-        else {
-          server.destroy();
-          client.resetAndDestroy();
-        }
-      }
+      deliver(all, fate);
+    },
+    part() {
+      const all = [...pairs];
+      for (const pair of all) pair.parted = true;
+      state = { passes: 'all' };
+      return {
+        waits: () => all.some(({ asked }) => asked.length > 0),
+        async goOn(fate) {
+          await release(all, fate);
+          for (const pair of all) pair.parted = false;
+          deliver(all, fate);
+        },
+      };
     },
     async close() {
       for (const { client, server } of pairs) {
