@@ -23,7 +23,7 @@ const fileTimeoutMs = 10 * 60_000;
 const order = [
   ['architecture.test.ts', 'tools', 'mirror', 'telemetry', 'api', 'registries', 'cli'],
   ['servers', 'conformance', 'kubernetes', 'manifests'],
-  ['operator', 'e2e', 'scenarios', 'demo'],
+  ['operator', 'e2e', 'scenarios', 'demo', 'endurance'],
   ['faults'],
 ];
 

@@ -15,6 +15,8 @@ export interface Observer {
   stamps(): Promise<Readonly<Record<string, string>>>;
   wrong(): readonly string[];
   looks(): number;
+  /** What `removed` was told of, as it should be or not. */
+  removals(): number;
 }
 
 export function createObserver(truths: readonly Truth[], churn: Churn, cluster: string): Observer {
@@ -22,6 +24,7 @@ export function createObserver(truths: readonly Truth[], churn: Churn, cluster: 
   const known = new Map<string, Set<string>>(truths.map(({ name }) => [name, new Set()]));
   const wrong = new Set<string>();
   let looks = 0;
+  let removals = 0;
 
   function judge(registry: string, seen: ReadonlyMap<string, Seen>): void {
     const before = known.get(registry);
@@ -59,6 +62,7 @@ export function createObserver(truths: readonly Truth[], churn: Churn, cluster: 
       }
     },
     removed(registry, address) {
+      removals++;
       if (!churn.wasRemoved(address)) wrong.add(`${registry}: ${address} was wanted, and was deregistered`);
     },
     async missing(exactly = false) {
@@ -90,5 +94,6 @@ export function createObserver(truths: readonly Truth[], churn: Churn, cluster: 
     },
     wrong: () => [...wrong],
     looks: () => looks,
+    removals: () => removals,
   };
 }

@@ -35,6 +35,8 @@ export interface RestartTally {
   readonly changes: Readonly<Record<string, number>>;
   readonly entries: number;
   readonly looks: number;
+  /** Deregistrations that etcd and Nacos told of. */
+  readonly removals: number;
   readonly seconds: number;
 }
 
@@ -170,6 +172,7 @@ export async function playRestarts(options: RestartOptions): Promise<RestartTall
       changes: churn.changes(),
       entries: churn.wanted().size,
       looks: observer.looks(),
+      removals: observer.removals(),
       seconds: Math.round((performance.now() - began) / 1_000),
     };
   } finally {
@@ -185,9 +188,19 @@ async function firstPage(replicas: readonly Replica[], path: string): Promise<st
   return undefined;
 }
 
-export const toldRestarts = ({ ends, handovers, silent, early, changes, entries, looks, seconds }: RestartTally) =>
+export const toldRestarts = ({
+  ends,
+  handovers,
+  silent,
+  early,
+  changes,
+  entries,
+  looks,
+  removals,
+  seconds,
+}: RestartTally) =>
   `${ends.SIGKILL} by SIGKILL, ${ends.SIGTERM} by SIGTERM, of these ${early} before it served and ${handovers} taken over by a standby; ` +
   `${silent} with nothing changed; ${entries} entries in each registry at the end; users: ` +
   `${Object.entries(changes)
     .map(([what, count]) => `${what} ${count}`)
-    .join(', ')}; every registry read ${looks} times; ${seconds} s`;
+    .join(', ')}; every registry read ${looks} times; etcd and Nacos told of ${removals} deregistrations; ${seconds} s`;
