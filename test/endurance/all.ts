@@ -33,18 +33,18 @@ function testRaces(
   open: () => Promise<readonly [Server, () => Promise<RaceSubject>]>,
   runs?: number,
 ): void {
-  test(`races of two leaders: ${name}`, async () => {
+  test(`races of two leaders: ${name}`, async (t) => {
     const [server, openSubject] = await open();
     const subjects: RaceSubject[] = [];
-    try {
-      while (subjects.length < AT_ONCE) subjects.push(await openSubject());
-      const tally = await playRaces(subjects, racePlans(SEED).slice(0, runs));
-      console.log(toldTally(tally));
-      assert.deepEqual(tally.wrong, []);
-    } finally {
+    while (subjects.length < AT_ONCE) subjects.push(await openSubject());
+    // After the clients of the harnesses, which would wait for the server.
+    t.after(async () => {
       for (const subject of subjects) await subject.close();
       await server.stop();
-    }
+    });
+    const tally = await playRaces(subjects, racePlans(SEED).slice(0, runs));
+    console.log(toldTally(tally));
+    assert.deepEqual(tally.wrong, []);
   });
 }
 
