@@ -30,8 +30,9 @@ dev-down: $(installed) ## ends what dev-up started
 conformance: $(installed) ## the contract of registry adapters, REGISTRY=memory, or consul, etcd, nacos or zookeeper against the real server; without it all; writes README's support matrix
 	@$(NODE) test/conformance/support.ts $(REGISTRY)
 
-faults: $(installed) ## the fault laboratory: every plan with every registry; one of them with its story: PLAN=scale/crash/3@Etcd
+faults: $(installed) ## the fault laboratory: every plan with every registry, then restarts and races of two leaders, counted on real servers; one plan with its story: PLAN=scale/crash/3@Etcd
 	@$(NODE) test/faults/$(if $(PLAN),replay.ts $(PLAN),all.ts)
+	@$(if $(PLAN),,$(NODE) --test-reporter=spec test/endurance/all.ts)
 
 bench: $(installed) ## the benchmarks: a table, and .dev/bench.json
 	@$(NODE) test/bench/bench.ts

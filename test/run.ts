@@ -26,7 +26,7 @@ const shown = 240;
 const order = [
   ['architecture.test.ts', 'tools', 'mirror', 'telemetry', 'api', 'registries', 'cli'],
   ['servers', 'conformance', 'kubernetes', 'manifests'],
-  ['operator', 'e2e', 'scenarios', 'demo'],
+  ['operator', 'e2e', 'scenarios', 'demo', 'endurance'],
   ['faults'],
 ];
 

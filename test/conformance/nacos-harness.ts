@@ -12,7 +12,7 @@ import { openAt, type RawEntry, type RawNacos, rawNacos } from './nacos-client.t
 import { FAULTS } from './nacos-faults.ts';
 
 /** Connections are disturbed between the adapter and `server`; the server itself is left in peace, since others use it. */
-export async function nacosHarness(server: Nacos): Promise<Harness> {
+export async function nacosHarness(server: Nacos): Promise<Harness & { readonly group: string }> {
   const group = `conf-${randomUUID()}`;
   const link = await openNacosLink(Number(new URL(server.address).port));
   const raw = rawNacos(server.address, group);
@@ -27,6 +27,7 @@ export async function nacosHarness(server: Nacos): Promise<Harness> {
   const owned = async (cluster: string) => (await raw.entries()).filter((entry) => isOurs(entry, cluster));
   return {
     name: 'Nacos',
+    group,
     open: () => inStep(openAt(server.address, { group })),
     openWith: (secret) => openAt(server.address, { group, username: 'roster', password: secret }),
     peek: async (cluster) => (await owned(cluster)).map(instanceOf),
