@@ -1,12 +1,12 @@
-// The runner of `make test`: one run of node:test over all files, cheap ones first, on servers that are started once.
+// The runner of `make test`: node:test over all files, cheap ones first, on servers that are started once.
 //   node test/run.ts [file or folder …]     default: test
 // Ends with a line for each test that failed and the totals of node:test, and with code 0 only when everything passed.
+import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
-import { Readable } from 'node:stream';
 import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
+import { report } from './report.ts';
 import { openConsul } from './servers/consul.ts';
 import { openControlPlane } from './servers/control-plane.ts';
 import {
@@ -19,9 +19,6 @@ import {
 /** What stops a file that hangs; each of its waits has a far shorter deadline of its own. */
 const fileTimeoutMs = 10 * 60_000;
 
-/** Characters of each message in the list of what failed. */
-const shown = 240;
-
 // Cheap to dear. Files of no folder named here run after the first line of it.
 const order = [
   ['architecture.test.ts', 'tools', 'mirror', 'telemetry', 'api', 'registries', 'cli'],
@@ -30,10 +27,29 @@ const order = [
   ['faults'],
 ];
 
+/** Files that wait most of the time, for time-outs and for what must not happen: one at a time of these runs beside the others. */
+const waiting = new Set([
+  'bench/bench.test.ts',
+  'conformance/consul-leases.test.ts',
+  'conformance/consul-outages.test.ts',
+  'conformance/etcd-leases.test.ts',
+  'conformance/etcd-watch.test.ts',
+  'conformance/zookeeper-leases.test.ts',
+  'conformance/zookeeper-watch.test.ts',
+  'e2e/continuity.test.ts',
+  'e2e/deletion.test.ts',
+  'e2e/deletion-guard.test.ts',
+  'e2e/failover.test.ts',
+  'e2e/restored-cluster.test.ts',
+  'e2e/two-operators.test.ts',
+]);
+
 const testRoot = import.meta.dirname;
 const filters = process.argv.slice(2);
 const files = await chosenFiles(filters.length === 0 ? [testRoot] : filters);
 if (files.length === 0) fail(`no test file (*.test.ts) matches ${filters.join(' ')}`);
+
+for (const name of waiting) if (!existsSync(join(testRoot, name))) fail(`run.ts names ${name}, which is not in test/`);
 
 const stops: (() => Promise<void>)[] = [];
 const interruption = new AbortController();
@@ -42,14 +58,17 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 let passed = false;
 try {
   await startShared();
+  const waits = (file: string) => waiting.has(relative(testRoot, file));
   // Of the shared servers two cores are enough for two files at a time; more make every deadline of theirs a lie.
-  const concurrency = Math.max(2, Math.min(4, availableParallelism() - 1));
-  const events = run({ files: [...files], concurrency, timeout: fileTimeoutMs, signal: interruption.signal });
-  events.on('test:summary', (summary) => {
-    // One comes for every file, and a last one, without a file, for all.
-    if (summary.file === undefined) passed = summary.success;
-  });
-  for await (const text of report(events)) process.stdout.write(text);
+  const atOnce = Math.max(2, Math.min(4, availableParallelism() - 1));
+  const lanes = [
+    { files: files.filter((file) => !waits(file)), concurrency: atOnce },
+    { files: files.filter(waits), concurrency: 1 },
+  ];
+  const runs = lanes
+    .filter((lane) => lane.files.length > 0)
+    .map((lane) => run({ ...lane, timeout: fileTimeoutMs, signal: interruption.signal }));
+  passed = await report(runs, (text) => process.stdout.write(text));
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
 } finally {
@@ -57,61 +76,6 @@ try {
 }
 // Not process.exitCode: whatever still holds the event loop has no say any more.
 process.exit(passed && !interruption.signal.aborted ? 0 : 1);
-
-/** The spec reporter's text; after it, as the last lines, what failed, one line each, and node:test's own totals. */
-async function* report(events: AsyncIterable<{ type: string; data: unknown }>): AsyncIterable<string> {
-  const ending: Ending = { failed: [], totals: [], durations: new Map() };
-  async function* withoutTotals() {
-    for await (const event of events) if (!belongsToEnding(event, ending)) yield event;
-    for (const message of slowest(ending.durations)) yield { type: 'test:diagnostic', data: { nesting: 0, message } };
-  }
-  for await (const chunk of Readable.from(withoutTotals()).compose(new spec())) yield String(chunk);
-  yield* ending.failed;
-  yield* ending.totals;
-}
-
-interface Ending {
-  readonly failed: string[];
-  readonly totals: string[];
-  /** Milliseconds, by file. */
-  readonly durations: Map<string, number>;
-}
-
-/** Notes what the last lines are made of; true for what is shown nowhere else. */
-function belongsToEnding({ type, data: about }: { type: string; data: unknown }, ending: Ending): boolean {
-  const data = about as {
-    nesting?: number;
-    file?: string;
-    name?: string;
-    message?: string;
-    duration_ms?: number;
-    details?: { error?: { failureType?: string; cause?: unknown } };
-  };
-  const file = data.file === undefined ? '' : relative(process.cwd(), data.file);
-  if (type === 'test:summary' && file !== '') ending.durations.set(file, data.duration_ms ?? 0);
-  const { error } = data.details ?? {};
-  // A suite fails with what is in it; that is told by itself.
-  if (type === 'test:fail' && error?.failureType !== 'subtestsFailed') {
-    const name = data.name === data.file ? 'the file itself' : data.name;
-    ending.failed.push(`failed: ${file} > ${name}: ${toldShortly(error?.cause)}\n`);
-  }
-  const isTotal = type === 'test:diagnostic' && data.nesting === 0 && data.file === undefined;
-  if (isTotal) ending.totals.push(`# ${data.message}\n`);
-  return isTotal;
-}
-
-/** In one line, with what it was caused by: of a property that is its seed and the beginning of the counterexample, and then what failed. */
-function toldShortly(error: unknown): string {
-  const text = (error instanceof Error ? error.message : String(error)).trim().replace(/\s+/g, ' ');
-  const beginning = text.length > shown ? `${text.slice(0, shown)}…` : text;
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause === undefined ? beginning : `${beginning} | ${toldShortly(cause)}`;
-}
-
-function* slowest(durations: ReadonlyMap<string, number>): Iterable<string> {
-  const sorted = [...durations].sort(([, a], [, b]) => b - a);
-  for (const [file, ms] of sorted.slice(0, 10)) yield `${Math.round(ms / 1000)} s: ${file}`;
-}
 
 async function startShared(): Promise<void> {
   const sources = await sourcesOf(files);

@@ -55,8 +55,8 @@ withEachType((type) => {
     // How late the watch brings the first and the last of them is not the operator's doing.
     assert.ok((times.length - 1) * 5_000 <= spanMs + 1_000, `${times.length} writes in ${spanMs} ms`);
     assert.ok(times.length >= 3, `${times.length} writes`);
-    const { register, update, deregister } = await s.written();
-    assert.deepEqual({ register, deregister }, { register: flaps + 1, deregister: 0 });
+    await s.wrote({ register: flaps + 1, deregister: 0 });
+    const { update } = await s.written();
     assert.ok(update <= 12, `${update} updates for ${flaps} flaps`);
   });
 

@@ -126,7 +126,7 @@ export async function openScenario(
         const counts = await written();
         assert.deepEqual(counts, { ...counts, ...expected });
       };
-      await eventually('the registry acknowledged so many changes', check, 2_000);
+      await eventually('the registry acknowledged so many changes', check);
     },
   };
 }
