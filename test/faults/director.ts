@@ -1,7 +1,6 @@
 // Makes the one fault of a plan happen, at its place and for its time.
 import type { Clock } from '../../src/clock.ts';
 import type { ApiConditions, ApiLink } from './api-link.ts';
-import type { ApiServer } from './api-server.ts';
 import type { Fault } from './plan.ts';
 import type { RegistryOperation, RegistryTrouble } from './registry-server.ts';
 import type { Story } from './story.ts';
@@ -9,11 +8,12 @@ import type { Story } from './story.ts';
 export interface Stage {
   readonly clock: Clock;
   readonly story: Story;
-  readonly api: ApiServer;
+  /** Of its newest version. */
+  readonly api: { readonly version: number };
   readonly conditions: ApiConditions;
   kill(): void;
   restart(): void;
-  link(): ApiLink | undefined;
+  link(): Omit<ApiLink, 'client'> | undefined;
 }
 
 type When = 'before the answer' | 'after the answer';
@@ -106,11 +106,15 @@ export function openDirector(fault: Fault, stage: Stage) {
     });
   }
 
-  function hide({ resource, from, to, then }: Extract<Fault, { kind: 'hidden' }>, number: number): void {
-    if (number === from && begin()) {
-      story.tell('fault', `${resource}: events are hidden`);
-      conditions.hidden.add(resource);
-    }
+  function beginToHide({ resource, from }: Extract<Fault, { kind: 'hidden' }>, number: number): void {
+    if (number !== from || !begin()) return;
+    story.tell('fault', `${resource}: events are hidden`);
+    conditions.hidden.add(resource);
+  }
+
+  function hide(one: Extract<Fault, { kind: 'hidden' }>, number: number): void {
+    beginToHide(one, number);
+    const { resource, to, then } = one;
     if (number === to && state === 'on') {
       // Its own event is the first that is seen again.
       story.tell('fault', `${resource}: the watch ${then}`);
@@ -128,12 +132,17 @@ export function openDirector(fault: Fault, stage: Stage) {
   return {
     over,
     isOver: () => state === 'over',
+    isOn: () => state === 'on',
     /** Users wait for its end before they go on: it lasts longer than what they do, and would be no fault of one step. */
     isLong: () => state === 'on' && isLong(fault),
     overAt: () => overAt,
     onStep(step: number): void {
       if (fault.kind === 'list' && fault.step === step) troubleLists(fault);
       if (fault.kind === 'watch' && fault.step === step) troubleWatch(fault);
+    },
+    /** Where the events of a write may be on their way before its answer. */
+    beforeUserEvent(number: number): void {
+      if (fault.kind === 'hidden') beginToHide(fault, number);
     },
     onUserEvent(number: number, version: number): void {
       versionsBefore.set(number, version - 1);

@@ -285,7 +285,7 @@ function stateOf(registry: RegistryServer, api: ReturnType<typeof openApiServer>
 }
 
 /** What a status says; not since when, nor of which version. */
-function withoutTimes({ metadata, status }: Json): object {
+export function withoutTimes({ metadata, status }: Json): object {
   const { name, finalizers = [] } = metadata;
   const conditions = (status?.conditions ?? []).map(({ lastTransitionTime: _, ...rest }: Json) => rest);
   return { name, finalizers, status: { ...status, conditions } };
