@@ -50,7 +50,7 @@ describe('key-value pairs', () => {
       await delay(300);
       assert.equal(watch.hints(), 4);
       watch.abort();
-      assert.equal((await watch.rejected).code, 'aborted');
+      assert.equal((await watch.ended).code, 'aborted');
       await raw.kv.del({ key: `roster/${service}/`, recurse: true });
     }));
 

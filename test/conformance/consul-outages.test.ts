@@ -1,7 +1,5 @@
 // Consul servers that come and go, freeze, lose their leader or their data, and have had enough.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
@@ -9,8 +7,10 @@ import { openTcpLink } from '../links/tcp-link.ts';
 import { openConsul } from '../servers/consul.ts';
 import { sharedConsul } from '../servers/shared.ts';
 import { until } from '../servers/until.ts';
+import { assertEnds } from './client-process.ts';
 import { sweepAfter } from './conformance.ts';
 import { consulHarness, openAt } from './consul-harness.ts';
+import { assertOutlivesCrash, untilItFails } from './crashes.ts';
 import { assertOk, assertSame, assertStanding, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 import { watching } from './watching.ts';
@@ -57,25 +57,8 @@ describe('Consul servers that come and go', () => {
   });
 
   it('entries outlive a crash of the server, which is told as such until it is back', async () => {
-    const lasting = await openConsul({ persistent: true });
-    const cluster = freshCluster();
-    try {
-      await using(
-        () => openAt(lasting.address),
-        async (registry) => {
-          const instance = stored(registry, sampleOf(cluster, { health: 'draining' }));
-          assertOk(await registry.apply([register(instance)], never));
-          lasting.kill('SIGKILL');
-          const { code } = await failureOf(untilItFails(() => registry.check(never)));
-          assert.equal(code, 'unreachable');
-          await lasting.restart();
-          await assertStanding(await consulHarness(lasting), registry, cluster, [instance]);
-          assertOk(await registry.apply([deregister(instance)], never));
-        },
-      );
-    } finally {
-      await lasting.stop();
-    }
+    const server = await openConsul({ persistent: true });
+    await assertOutlivesCrash({ server, open: () => openAt(server.address), harness: () => consulHarness(server) });
   });
 
   it('of several addresses the next one is taken when one is down, at once and for good', async () => {
@@ -148,17 +131,7 @@ describe('Consul servers that come and go', () => {
       if (process.env.CLOSE) await registry.close();
     `;
     for (const CLOSE of ['', 'yes']) {
-      const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
-        env: { ...process.env, ADDRESS: server.address, CLOSE },
-        stdio: ['ignore', 'pipe', 'inherit'],
-        timeout: 60_000,
-      });
-      let output = '';
-      child.stdout.setEncoding('utf8').on('data', (text) => {
-        output += text;
-      });
-      const [code] = await once(child, 'close');
-      assert.deepEqual([code, output], [0, 'aborted']);
+      await assertEnds(program, { env: { ADDRESS: server.address, CLOSE }, wrote: 'aborted' });
     }
   });
 
@@ -194,7 +167,7 @@ describe('Consul servers that come and go', () => {
             three,
           ]);
           watch.abort();
-          await watch.rejected;
+          await watch.ended;
         },
       );
     } finally {
@@ -264,7 +237,7 @@ describe('Consul servers that come and go', () => {
           assertOk(await registry.apply([update({ ...one, weight: 4 }, one), ...others.map(register)], never));
           await assertStanding(await consulHarness(restored), registry, cluster, [{ ...one, weight: 4 }, ...others]);
           for (const watch of watches) watch.abort();
-          for (const watch of watches) await watch.rejected;
+          for (const watch of watches) await watch.ended;
         },
       );
     } finally {
@@ -358,7 +331,7 @@ describe('Consul servers that come and go', () => {
           assertSame(await registry.list(cluster, never), samples.slice(1));
           assert.ok(link.connections() <= 18, `${link.connections()} connections`);
           watch.abort();
-          await watch.rejected;
+          await watch.ended;
         },
       );
     } finally {
@@ -367,11 +340,6 @@ describe('Consul servers that come and go', () => {
     }
   });
 });
-
-async function untilItFails(call: () => Promise<unknown>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (Date.now() < deadline) await call();
-}
 
 /** Undefined unless all of them were. */
 async function written(registry: ServiceRegistry, instances: readonly Instance[]) {

@@ -12,7 +12,7 @@ import { sharedConsul } from '../servers/shared.ts';
 import { until } from '../servers/until.ts';
 import { sweepAfter } from './conformance.ts';
 import { consulHarness, openAt } from './consul-harness.ts';
-import { assertOk, never, stored, using } from './expectations.ts';
+import { assertOk, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 import { watching } from './watching.ts';
 
@@ -81,7 +81,7 @@ describe('a watch of a cluster', () => {
           assert.equal(watch.hints(), n + 2);
         }
         watch.abort();
-        assert.equal((await watch.rejected).code, 'aborted');
+        assert.equal((await watch.ended).code, 'aborted');
       },
     );
   });
@@ -97,7 +97,7 @@ describe('a watch of a cluster', () => {
       assert.equal(watch.hints(), 1);
       await watch.reach(2);
       watch.abort();
-      await watch.rejected;
+      await watch.ended;
     }));
 
   it('is not led astray by a busy Consul: no hint, no reading, and few questions', async () => {
@@ -131,7 +131,7 @@ describe('a watch of a cluster', () => {
         );
         assert.equal(watch.hints(), 1);
         watch.abort();
-        await watch.rejected;
+        await watch.ended;
       },
     );
   });
@@ -148,7 +148,7 @@ describe('a watch of a cluster', () => {
             await watching((onHint, signal) => registry.kv.watch('web', 'key', onHint, signal)),
           ];
           own.kill('SIGKILL');
-          for (const watch of watches) assert.match((await watch.rejected).code, /^(unreachable|unavailable)$/);
+          for (const watch of watches) assert.match((await watch.ended).code, /^(unreachable|unavailable)$/);
           await own.restart();
           await own.request('PUT', '/v1/kv/roster/web/key', 'x');
           await delay(500);
@@ -172,7 +172,7 @@ describe('a watch of a cluster', () => {
     ];
     assert.ok(link.connections() <= 16 + 3, `${link.connections()} connections`);
     await registry.close();
-    for (const watch of watches) assert.equal((await watch.rejected).code, 'closed');
+    for (const watch of watches) assert.equal((await watch.ended).code, 'closed');
     await until('all connections to close', async () => (link.connections() === 0 ? true : undefined));
     await link.close();
   });
@@ -194,7 +194,7 @@ describe('a watch of a service', () => {
       await delay(500);
       assert.equal(watch.hints(), 4);
       watch.abort();
-      await watch.rejected;
+      await watch.ended;
     }));
 
   it('is one of 48 at most, beside which everything else goes on', () =>
@@ -203,16 +203,17 @@ describe('a watch of a service', () => {
         watching((onHint, signal) => registry.watch({ service: `${n}-nobody` }, onHint, signal));
       const watches = await Promise.all(Array.from({ length: 48 }, (_, n) => open(n)));
       const [first] = watches;
-      assert.equal((await (await open(48)).rejected).code, 'rate-limited');
+      const beyond = registry.watch({ service: 'one-more' }, () => {}, never);
+      assert.equal((await failureOf(beyond)).code, 'rate-limited');
       const cluster = freshCluster();
       assertOk(await registry.apply(samplesOf(cluster, 300).map(register), never));
       assert.equal((await registry.list(cluster, never)).length, 300);
       first?.abort();
-      await first?.rejected;
+      await first?.ended;
       watches.push(await open(49));
       assert.equal(watches.at(-1)?.hints(), 1);
       for (const watch of watches) watch.abort();
-      for (const watch of watches) await watch.rejected;
+      for (const watch of watches) await watch.ended;
     }));
 
   it('asks from the beginning when the index goes back, never for index 0, and hints once for one answer', async () => {
@@ -228,7 +229,7 @@ describe('a watch of a service', () => {
       () => openAt(proxy.address),
       async (registry) => {
         const watch = await watching((onHint, signal) => registry.watch({ service: 'web' }, onHint, signal));
-        assert.equal((await watch.rejected).code, 'protocol');
+        assert.equal((await watch.ended).code, 'protocol');
         // 404 was the sixth answer.
         assert.deepEqual(seen, [null, '10', '12', null, '3', null]);
         assert.equal(watch.hints(), 1);
@@ -247,7 +248,7 @@ describe('a watch of a service', () => {
         await delay(3_000);
         const seconds = (performance.now() - start) / 1_000;
         watch.abort();
-        await watch.rejected;
+        await watch.ended;
         assert.ok(index >= 6 && index <= 7 + seconds, `${index} questions in ${seconds} s`);
       },
     );

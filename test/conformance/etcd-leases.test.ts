@@ -1,11 +1,8 @@
 // What goes with its writer: leases that are lost, processes that are killed and frozen, servers that forget.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, afterEach, describe, it } from 'node:test';
 import { Etcd3 } from 'etcd3';
 import type { Instance } from '../../src/mirror/instance.ts';
@@ -14,11 +11,13 @@ import type { ServiceRegistry } from '../../src/registries/registry.ts';
 import { openEtcdLink } from '../links/etcd-link.ts';
 import { openEtcd } from '../servers/etcd.ts';
 import { until } from '../servers/until.ts';
+import { clientProcess } from './client-process.ts';
 import { sweepAfter } from './conformance.ts';
 import { etcdHarness, openAt, rawEtcd } from './etcd-harness.ts';
 import { layoutBooks } from './etcd-layouts.ts';
 import { assertOk, assertSame, assertStanding, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
+import { watching } from './watching.ts';
 
 /** Its revisions and its leases are counted, so nobody else may use it. */
 const server = await openEtcd({ fsync: false });
@@ -302,7 +301,7 @@ describe('leases', () => {
       async (registry) => {
         const instance = leased(registry);
         const { cluster } = instance.marks;
-        const watch = await watching(registry, cluster);
+        const watch = await watching((onHint, signal) => registry.watch({ cluster }, onHint, signal));
         assertOk(await registry.apply([register(instance)], never));
         const ID = (await leaseOf(roster.keyOf(instance))) ?? assert.fail();
         await raw.client.leaseClient.leaseRevoke({ ID });
@@ -432,7 +431,7 @@ describe('closing a client', () => {
 
   it('is not what keeps a program alive: one that has leased something ends by itself', async () => {
     const instance = sampleOf(freshCluster(), { liveness: 'leased' });
-    const child = clientProcess(settingsAt({ requestMs: 3_600_000 }), [instance], { leaves: true });
+    const child = startClient(settingsAt({ requestMs: 3_600_000 }), [instance], { leaves: true });
     assert.equal(await child.line(/written/), '1 written');
     assert.equal(await child.exitCode(), 0);
   });
@@ -445,7 +444,7 @@ describe('a process that', () => {
       ...instance,
       liveness: n % 2 === 0 ? ('leased' as const) : ('persistent' as const),
     }));
-    const child = clientProcess(settingsAt(SHORT), instances);
+    const child = startClient(settingsAt(SHORT), instances);
     assert.equal(await child.line(/written/), '40 written');
     assert.equal((await keysOf(`${cluster}-web`)).length, 40);
     await child.kill();
@@ -463,12 +462,12 @@ describe('a process that', () => {
     const key = roster.keyOf(instances[0] ?? assert.fail());
     // Time for a new process to start, on a machine that has much to do.
     const settings = settingsAt({ ttlMs: 120_000 });
-    const first = clientProcess(settings, instances);
+    const first = startClient(settings, instances);
     assert.equal(await first.line(/written/), '300 written');
     const ID = (await leaseOf(key)) ?? assert.fail();
     const reader = readsOf(`${cluster}-web`);
     await first.kill();
-    const second = clientProcess(settings, instances);
+    const second = startClient(settings, instances);
     assert.equal(await second.line(/written/), '300 written');
     // As its end does: whatever still stood under it would go.
     await raw.client.leaseClient.leaseRevoke({ ID });
@@ -479,7 +478,7 @@ describe('a process that', () => {
 
   it('is frozen until its lease has run out has a hint when it goes on, and what it had comes back', async () => {
     const instance = sampleOf(freshCluster(), { liveness: 'leased' });
-    const child = clientProcess(settingsAt(SHORT), [instance]);
+    const child = startClient(settingsAt(SHORT), [instance]);
     assert.equal(await child.line(/written/), '1 written');
     const lease = await leaseOf(roster.keyOf(instance));
     child.signal('SIGSTOP');
@@ -555,7 +554,7 @@ describe('leases and servers that come and go', () => {
           const instances = samplesOf(freshCluster(), 3).map((one) => stored(registry, { ...one, liveness: 'leased' }));
           const { cluster } = (instances[0] ?? assert.fail()).marks;
           assertOk(await registry.apply(instances.map(register), never));
-          const watch = await watching(registry, cluster);
+          const watch = await watching((onHint, signal) => registry.watch({ cluster }, onHint, signal));
           own.kill('SIGKILL');
           assert.match((await watch.ended).code, /^(unreachable|unavailable|timeout)$/);
           await rm(join(directory, 'data'), { recursive: true });
@@ -592,22 +591,6 @@ function readsOf(service: string) {
   };
 }
 
-/** A watch of a cluster that stands. */
-async function watching(registry: ServiceRegistry, cluster: string) {
-  const abort = new AbortController();
-  let hints = 0;
-  const ended = failureOf(registry.watch({ cluster }, () => hints++, abort.signal));
-  await until('the watch to stand', async () => (hints === 1 ? true : undefined));
-  return {
-    ended,
-    hints: () => hints,
-    async stop() {
-      abort.abort();
-      assert.equal((await ended).code, 'aborted');
-    },
-  };
-}
-
 const settingsAt = (over: Partial<EtcdSettings> = {}): EtcdSettings => ({
   endpoints: [server.address],
   prefix: '/services',
@@ -619,33 +602,5 @@ const settingsAt = (over: Partial<EtcdSettings> = {}): EtcdSettings => ({
   ...over,
 });
 
-function clientProcess(settings: EtcdSettings, instances: readonly Instance[], over: object = {}) {
-  const cluster = instances[0]?.marks.cluster;
-  const file = join(import.meta.dirname, 'etcd-client.ts');
-  const child = spawn(process.execPath, [file, JSON.stringify({ settings, cluster, instances, ...over })], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const closed = once(child, 'close');
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const signal = (name: NodeJS.Signals) => void child.kill(name);
-  after(() => signal('SIGKILL'));
-  return {
-    signal,
-    /** The next line of this kind. */
-    async line(kind: RegExp): Promise<string> {
-      for (;;) {
-        const { value, done } = await lines.next();
-        if (done === true) return assert.fail(`the client ended before it wrote ${kind}`);
-        if (kind.test(value)) return value;
-      }
-    },
-    async exitCode(): Promise<unknown> {
-      const [code] = await closed;
-      return code;
-    },
-    async kill() {
-      signal('SIGKILL');
-      await closed;
-    },
-  };
-}
+const startClient = (etcd: EtcdSettings, instances: readonly Instance[], over: { readonly leaves?: boolean } = {}) =>
+  clientProcess({ of: { etcd }, cluster: instances[0]?.marks.cluster ?? assert.fail(), instances, ...over });

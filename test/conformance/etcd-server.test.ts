@@ -1,6 +1,5 @@
 // What only etcd has: keys that frameworks read, users, TLS, limits, and servers that come and go.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
@@ -12,9 +11,21 @@ import type { LayoutName } from '../../src/registries/etcd/etcd.ts';
 import { openEtcdLink } from '../links/etcd-link.ts';
 import { openEtcd } from '../servers/etcd.ts';
 import { until } from '../servers/until.ts';
+import { assertEnds } from './client-process.ts';
 import { sweepAfter } from './conformance.ts';
+import { assertOutlivesCrash, untilItFails } from './crashes.ts';
 import { etcdHarness, openAt, rawEtcd } from './etcd-harness.ts';
-import { assertOk, assertSame, assertStanding, failureIn, failureOf, never, stored, using } from './expectations.ts';
+import {
+  assertDistrusted,
+  assertOk,
+  assertSame,
+  assertStanding,
+  failureIn,
+  failureOf,
+  never,
+  stored,
+  using,
+} from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
 
 const server = await openEtcd({ fsync: false });
@@ -494,16 +505,7 @@ describe('an etcd with TLS', async () => {
 
   it('is not reached when its certificate is of an unknown authority, or of another name; nothing was written then', async () => {
     for (const registry of [created({ cert, key }), created({ ca, cert, key }, { serverName: 'other.example.org' })]) {
-      await using(
-        () => registry,
-        async () => {
-          const failure = await failureOf(registry.check(never));
-          assert.equal(failure.code, 'unreachable');
-          assert.match(failure.message, /caSecretRef and serverName/);
-          const [result] = await registry.apply([register(sampleOf(freshCluster()))], never);
-          assert.equal(failureIn(result).ambiguous, false);
-        },
-      );
+      await assertDistrusted(registry);
     }
   });
 
@@ -523,25 +525,8 @@ describe('an etcd with TLS', async () => {
 
 describe('etcd servers that come and go', () => {
   it('entries outlive a crash of the server, which is told as such until it is back', async () => {
-    const lasting = await openEtcd();
-    const cluster = freshCluster();
-    try {
-      await using(
-        () => openAt(lasting.address),
-        async (registry) => {
-          const instance = stored(registry, sampleOf(cluster, { health: 'draining' }));
-          assertOk(await registry.apply([register(instance)], never));
-          lasting.kill('SIGKILL');
-          const { code } = await failureOf(untilItFails(() => registry.check(never)));
-          assert.equal(code, 'unreachable');
-          await lasting.restart();
-          await assertStanding(await etcdHarness(lasting), registry, cluster, [instance]);
-          assertOk(await registry.apply([deregister(instance)], never));
-        },
-      );
-    } finally {
-      await lasting.stop();
-    }
+    const server = await openEtcd();
+    await assertOutlivesCrash({ server, open: () => openAt(server.address), harness: () => etcdHarness(server) });
   });
 
   it('a frozen one is told as a time-out, and is asked again when it goes on', async () => {
@@ -656,17 +641,7 @@ describe('etcd servers that come and go', () => {
       if (process.env.CLOSE) await registry.close();
     `;
     for (const CLOSE of ['', 'yes']) {
-      const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
-        env: { ...process.env, ADDRESS: server.address, CLOSE },
-        stdio: ['ignore', 'pipe', 'inherit'],
-        timeout: 60_000,
-      });
-      let output = '';
-      child.stdout.setEncoding('utf8').on('data', (text) => {
-        output += text;
-      });
-      const [code] = await once(child, 'close');
-      assert.deepEqual([code, output], [0, 'aborted']);
+      await assertEnds(program, { env: { ADDRESS: server.address, CLOSE }, wrote: 'aborted' });
     }
   });
 });
@@ -731,11 +706,6 @@ describe('etcd servers that take less', () => {
     }
   });
 });
-
-async function untilItFails(call: () => Promise<unknown>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (Date.now() < deadline) await call();
-}
 
 async function failureOfAny(call: () => Promise<void>): Promise<void> {
   await assert.rejects(untilItFails(call));

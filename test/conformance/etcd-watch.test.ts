@@ -16,6 +16,7 @@ import { answering, etcdHarness, openAt, rawEtcd } from './etcd-harness.ts';
 import { layoutBooks } from './etcd-layouts.ts';
 import { assertOk, assertSame, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
+import { watching } from './watching.ts';
 
 const server = await openEtcd({ fsync: false });
 after(() => server.stop());
@@ -31,22 +32,17 @@ const written = async (writing: ReturnType<ServiceRegistry['apply']>) => assertO
 
 /** A watch that stands. */
 async function standing(registry: ServiceRegistry, scope: Scope) {
-  const abort = new AbortController();
-  let hints = 0;
-  const ended = failureOf(registry.watch(scope, () => hints++, abort.signal));
-  const reach = (count: number) => until(`hint ${count}`, async () => (hints >= count ? true : undefined));
-  await Promise.race([reach(1), ended]);
+  const watch = await watching((onHint, signal) => registry.watch(scope, onHint, signal));
+  const { hints, reach } = watch;
   /** What was on its way to us has arrived, as far as the same connection can show. */
   const arrived = async () => {
     for (let n = 0; n < 3; n++) await registry.list('nobody', never);
   };
   return {
-    ended,
-    reach,
-    hints: () => hints,
+    ...watch,
     /** The deed leads to a hint. */
     async tells(deed: () => Promise<unknown>) {
-      const before = hints;
+      const before = hints();
       await deed();
       await reach(before + 1);
       await arrived();
@@ -54,18 +50,14 @@ async function standing(registry: ServiceRegistry, scope: Scope) {
     /** The deed leads to none: the next one is that of `other`, which tells of itself once. */
     async keepsToItself(deed: () => Promise<unknown>, other: () => Promise<unknown>) {
       await arrived();
-      const before = hints;
+      const before = hints();
       await deed();
       await arrived();
-      assert.equal(hints, before);
+      assert.equal(hints(), before);
       await other();
       await reach(before + 1);
       await arrived();
-      assert.equal(hints, before + 1);
-    },
-    async stop() {
-      abort.abort();
-      assert.equal((await ended).code, 'aborted');
+      assert.equal(hints(), before + 1);
     },
   };
 }

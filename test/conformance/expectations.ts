@@ -5,6 +5,7 @@ import { RegistryError } from '../../src/registries/error.ts';
 import { RETRIED } from '../../src/registries/layers/retry.ts';
 import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
 import { type Harness, SECRET } from './harness.ts';
+import { freshCluster, register, sampleOf } from './samples.ts';
 
 /** A signal for calls that nobody cancels. */
 export const never = new AbortController().signal;
@@ -63,6 +64,19 @@ export function failureIn(result: ChangeResult | undefined): RegistryError {
   assert.ok(result !== undefined && !result.ok, 'the change succeeded');
   return assertTellable(result.error);
 }
+
+/** Its certificate is not one that this client takes, which is told; nothing was written then. Closes the client. */
+export const assertDistrusted = (registry: ServiceRegistry): Promise<void> =>
+  using(
+    () => registry,
+    async () => {
+      const { code, message } = await failureOf(registry.check(never));
+      assert.equal(code, 'unreachable');
+      assert.match(message, /caSecretRef and serverName/);
+      const [result] = await registry.apply([register(sampleOf(freshCluster()))], never);
+      assert.equal(failureIn(result).ambiguous, false);
+    },
+  );
 
 /** An error for a status, an event and a log: ours, in one line, without anything that the server or the config would not show. */
 function assertTellable(error: unknown): RegistryError {

@@ -121,12 +121,15 @@ async function owned(raw: RawZooKeeper, root: string, book: LayoutBook, cluster:
   });
 }
 
+/** Where an entry stands. */
+export const pathOf = ({ service, id }: Instance, root = '/services'): string => `${root}/${service}/${nodeName(id)}`;
+
 export const nodeName = (id: string) => id.replaceAll('%', '%25').replaceAll('/', '%2F');
 
 function intruderOf(raw: RawZooKeeper, root: string, book: LayoutBook): Intruder {
-  const pathOf = ({ service, id }: Instance) => `${root}/${service}/${nodeName(id)}`;
+  const pathIn = (instance: Instance) => pathOf(instance, root);
   const located = async (instance: Instance) =>
-    (await raw.get(pathOf(instance))) ?? assert.fail(`${instance.id} is not in ZooKeeper`);
+    (await raw.get(pathIn(instance))) ?? assert.fail(`${instance.id} is not in ZooKeeper`);
   const watchOver = async (path: string): Promise<Stranger> => {
     const read = async () => {
       const node = await raw.get(path);

@@ -1,10 +1,7 @@
 // What goes with its writer: processes that are killed, frozen and started again, on servers of one's own.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, describe, it } from 'node:test';
 import type { Instance } from '../../src/mirror/instance.ts';
 import type { RegistryError } from '../../src/registries/error.ts';
@@ -13,10 +10,11 @@ import type { ZooKeeperSettings } from '../../src/registries/zookeeper/zookeeper
 import { openZooKeeperLink } from '../links/zookeeper-link.ts';
 import { until } from '../servers/until.ts';
 import { openZooKeeper, type ZooKeeperServer } from '../servers/zookeeper.ts';
+import { assertEnds, clientProcess } from './client-process.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { SECRET } from './harness.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
-import { nodeName, openAt } from './zookeeper-harness.ts';
+import { nodeName, openAt, pathOf } from './zookeeper-harness.ts';
 import { rawZooKeeper } from './zookeeper-raw.ts';
 
 /** Sessions of one second and more. */
@@ -31,7 +29,6 @@ after(async () => {
 });
 
 const NOBODY = Buffer.alloc(8);
-const pathOf = ({ service, id }: Instance) => `/services/${service}/${nodeName(id)}`;
 const ownerOf = async (instance: Instance) => (await raw.get(pathOf(instance)))?.stat.ephemeralOwner;
 const sessions = async () => new Set((await server.ask('dump')).match(/0x[0-9a-f]{10,}/g));
 const leased = (registry: ServiceRegistry, over: Partial<Instance> = {}) =>
@@ -173,17 +170,7 @@ describe('closing a client', () => {
       const change = register(sampleOf(cluster, { liveness }));
       // Longer than the test: no time-out may be what ends it.
       const task = { settings: settingsAt(server.address, { requestMs: 3_600_000 }), change, cluster };
-      const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
-        env: { ...process.env, TASK: JSON.stringify(task) },
-        stdio: ['ignore', 'pipe', 'inherit'],
-        timeout: 60_000,
-      });
-      let output = '';
-      child.stdout.setEncoding('utf8').on('data', (text) => {
-        output += text;
-      });
-      const [code] = await once(child, 'close');
-      assert.deepEqual([code, output], [0, 'closed closed']);
+      await assertEnds(program, { env: { TASK: JSON.stringify(task) }, wrote: 'closed closed' });
     }
   });
 });
@@ -195,7 +182,7 @@ describe('a process that', () => {
       ...instance,
       liveness: n % 2 === 0 ? ('leased' as const) : ('persistent' as const),
     }));
-    const child = clientProcess(settingsAt(server.address, { sessionTimeoutMs: 6_000 }), cluster, instances);
+    const child = startClient(settingsAt(server.address, { sessionTimeoutMs: 6_000 }), cluster, instances);
     assert.equal(await child.line(/written/), '40 written');
     const [first, second] = instances;
     assert.ok(first !== undefined && second !== undefined);
@@ -224,13 +211,13 @@ describe('a process that', () => {
     const instances = samplesOf(cluster, 300).map((instance) => ({ ...instance, liveness: 'leased' as const }));
     // Time for a new process to start, on a machine that has much to do.
     const settings = settingsAt(server.address, { sessionTimeoutMs: 15_000 });
-    const first = clientProcess(settings, cluster, instances);
+    const first = startClient(settings, cluster, instances);
     assert.equal(await first.line(/written/), '300 written');
     const service = instances[0]?.service ?? '';
     const owner = await ownerOf(instances[0] ?? assert.fail());
     const reader = readsOf(service);
     await first.kill();
-    const second = clientProcess(settings, cluster, instances);
+    const second = startClient(settings, cluster, instances);
     assert.equal(await second.line(/written/), '300 written');
     // Until the first one's session is over, and past it.
     await until('the first session to be over', async () =>
@@ -246,7 +233,7 @@ describe('a process that', () => {
   it('is frozen for longer than its session lasts has a hint when it goes on, and what it had comes back', async () => {
     const cluster = freshCluster();
     const instance = { ...sampleOf(cluster), liveness: 'leased' as const };
-    const child = clientProcess(settingsAt(server.address, { sessionTimeoutMs: 6_000 }), cluster, [instance]);
+    const child = startClient(settingsAt(server.address, { sessionTimeoutMs: 6_000 }), cluster, [instance]);
     assert.equal(await child.line(/written/), '1 written');
     const owner = await ownerOf(instance);
     child.signal('SIGSTOP');
@@ -367,11 +354,12 @@ async function statIn(address: string, instance: Instance) {
   return [node?.stat.czxid, node?.stat.ephemeralOwner];
 }
 
-const settingsAt = (connectString: string, over: Partial<ZooKeeperSettings> = {}) => ({
+const settingsAt = (connectString: string, over: Partial<ZooKeeperSettings> = {}): ZooKeeperSettings => ({
   connectString,
   rootPath: '/services',
   layout: 'Curator',
   sessionTimeoutMs: 8_000,
+  digestAuth: undefined,
   connectMs: 60_000,
   requestMs: 60_000,
   ...over,
@@ -393,28 +381,5 @@ function readsOf(service: string) {
   };
 }
 
-function clientProcess(settings: object, cluster: string, instances: readonly Instance[]) {
-  const file = join(import.meta.dirname, 'zookeeper-client.ts');
-  const child = spawn(process.execPath, [file, JSON.stringify({ settings, cluster, instances })], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const closed = once(child, 'close');
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const signal = (name: NodeJS.Signals) => void child.kill(name);
-  after(() => signal('SIGKILL'));
-  return {
-    signal,
-    /** The next line of this kind. */
-    async line(kind: RegExp): Promise<string> {
-      for (;;) {
-        const { value, done } = await lines.next();
-        if (done === true) return assert.fail(`the client ended before it wrote ${kind}`);
-        if (kind.test(value)) return value;
-      }
-    },
-    async kill() {
-      signal('SIGKILL');
-      await closed;
-    },
-  };
-}
+const startClient = (zookeeper: ZooKeeperSettings, cluster: string, instances: readonly Instance[]) =>
+  clientProcess({ of: { zookeeper }, cluster, instances });

@@ -12,7 +12,7 @@ import { openZooKeeper, type ZooKeeperOptions, type ZooKeeperServer } from '../s
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { SECRET } from './harness.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
-import { nodeName, openAt } from './zookeeper-harness.ts';
+import { nodeName, openAt, pathOf } from './zookeeper-harness.ts';
 import { rawZooKeeper } from './zookeeper-raw.ts';
 
 async function opened(options: ZooKeeperOptions = {}): Promise<ZooKeeperServer> {
@@ -20,8 +20,6 @@ async function opened(options: ZooKeeperOptions = {}): Promise<ZooKeeperServer> 
   after(() => server.stop());
   return server;
 }
-
-const pathOf = ({ service, id }: Instance) => `/services/${service}/${nodeName(id)}`;
 
 const shared = await openZooKeeper({ fsync: false });
 const raw = rawZooKeeper(shared.address);

@@ -8,7 +8,8 @@ import { until } from '../servers/until.ts';
 import { openZooKeeper } from '../servers/zookeeper.ts';
 import { assertOk, assertSame, failureIn, failureOf, never, stored, using } from './expectations.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from './samples.ts';
-import { behind, nodeName, openAt, speaking } from './zookeeper-harness.ts';
+import { watching } from './watching.ts';
+import { behind, openAt, pathOf, speaking } from './zookeeper-harness.ts';
 import { rawZooKeeper } from './zookeeper-raw.ts';
 
 const server = await openZooKeeper({ fsync: false, config: { tickTime: 500 } });
@@ -21,7 +22,6 @@ after(async () => {
   await server.stop();
 });
 
-const pathOf = ({ service, id }: Instance, root = '/services') => `${root}/${service}/${nodeName(id)}`;
 const one = (registry: ServiceRegistry, over: Partial<Instance> = {}) =>
   stored(registry, sampleOf(freshCluster(), over));
 
@@ -30,22 +30,15 @@ const watched = async () => Number(/Total watches:(\d+)/.exec(await server.ask('
 
 /** A watch that stands. `during` gives the hints that came of a deed: events come before the answers to what is asked later. */
 async function standing(registry: ServiceRegistry, scope: Scope) {
-  const abort = new AbortController();
-  let hints = 0;
-  const ended = failureOf(registry.watch(scope, () => hints++, abort.signal));
-  await until('the first hint', async () => (hints > 0 ? true : undefined));
-  assert.equal(hints, 1);
+  const watch = await watching((onHint, signal) => registry.watch(scope, onHint, signal));
+  assert.equal(watch.hints(), 1);
   return {
-    ended,
+    ...watch,
     async during(deed: () => Promise<unknown>): Promise<number> {
-      const before = hints;
+      const before = watch.hints();
       await deed();
       await registry.list('nobody', never);
-      return hints - before;
-    },
-    async stop() {
-      abort.abort();
-      assert.equal((await ended).code, 'aborted');
+      return watch.hints() - before;
     },
   };
 }

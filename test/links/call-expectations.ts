@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Instance } from '../../src/mirror/instance.ts';
-import type { RegistryError } from '../../src/registries/error.ts';
-import type { ChangeResult, ServiceRegistry } from '../../src/registries/registry.ts';
+import type { ServiceRegistry } from '../../src/registries/registry.ts';
+import { assertOk, failureIn, never, stored } from '../conformance/expectations.ts';
 import { deregister, freshCluster, register, sampleOf, update } from '../conformance/samples.ts';
 import { until } from '../servers/until.ts';
 import type { Call, CallHandler, CallKind, Fate } from './call.ts';
@@ -37,7 +37,6 @@ interface Scene {
   standing(): Promise<readonly Instance[]>;
 }
 
-const never = new AbortController().signal;
 const owner = 'roster/links';
 
 export function callLinkTests(registry: LinkedRegistry): void {
@@ -144,7 +143,7 @@ export function callLinkTests(registry: LinkedRegistry): void {
       play(firstWrite('refuse'), async (scene) => {
         const { client, cluster, standing } = scene;
         const entry = stored(client, sampleOf(cluster));
-        const { code } = errorOf(await client.apply([register(entry)], never));
+        const { code } = failureIn((await client.apply([register(entry)], never))[0]);
         assert.equal(code, 'unreachable');
         assert.deepEqual(await standing(), []);
         assertOk(await client.apply([register(entry)], never));
@@ -155,7 +154,7 @@ export function callLinkTests(registry: LinkedRegistry): void {
       play(firstWrite('lose'), async (scene) => {
         const { client, cluster, noted } = scene;
         const entry = stored(client, sampleOf(cluster));
-        const { ambiguous } = errorOf(await client.apply([register(entry)], never));
+        const { ambiguous } = failureIn((await client.apply([register(entry)], never))[0]);
         assert.equal(ambiguous, true);
         assert.ok(noted.some(({ call, accepted }) => call.kind === 'write' && accepted === true));
         await standsSoon(scene, 1);
@@ -163,7 +162,9 @@ export function callLinkTests(registry: LinkedRegistry): void {
 
     it('limits a write: the client is told to come again later, and nothing was written', () =>
       play(firstWrite('limit'), async ({ client, cluster, standing }) => {
-        const { code, ambiguous } = errorOf(await client.apply([register(stored(client, sampleOf(cluster)))], never));
+        const { code, ambiguous } = failureIn(
+          (await client.apply([register(stored(client, sampleOf(cluster)))], never))[0],
+        );
         assert.deepEqual({ code, ambiguous }, { code: 'rate-limited', ambiguous: false });
         assert.deepEqual(await standing(), []);
       }));
@@ -241,7 +242,7 @@ export function callLinkTests(registry: LinkedRegistry): void {
           await client.claim({ cluster, owner }, never);
           await successor.claim({ cluster, owner }, never);
           if (!client.capabilities.fenced) return;
-          const { code } = errorOf(await client.apply([register(stored(client, sampleOf(cluster)))], never));
+          const { code } = failureIn((await client.apply([register(stored(client, sampleOf(cluster)))], never))[0]);
           assert.equal(code, 'fenced');
           assert.deepEqual(takenOf(noted, 'write'), []);
           assert.ok(noted.some(({ accepted }) => accepted === false));
@@ -268,12 +269,6 @@ export function callLinkTests(registry: LinkedRegistry): void {
   });
 }
 
-function stored({ normalise }: ServiceRegistry, instance: Instance): Instance {
-  const result = normalise(instance);
-  if (!result.ok) throw new Error(result.message);
-  return result.instance;
-}
-
 const takenOf = (noted: readonly Noted[], kind: CallKind): readonly Call[] =>
   noted.filter(({ call, accepted }) => call.kind === kind && accepted === true).map(({ call }) => call);
 
@@ -286,13 +281,4 @@ async function touchesOf(noted: readonly Noted[], act: () => Promise<void>): Pro
   await act();
   const calls = takenOf(noted, 'write').slice(before);
   return calls.flatMap(({ touches }) => touches.map(({ does, entry }) => `${does} ${entry}`)).sort();
-}
-
-function assertOk(results: readonly ChangeResult[]): void {
-  for (const result of results) if (!result.ok) throw result.error;
-}
-
-function errorOf([result]: readonly ChangeResult[]): RegistryError {
-  assert.ok(result !== undefined && !result.ok);
-  return result.error;
 }

@@ -78,6 +78,9 @@ export function createCalls({ asked, answered }: CallHandler): Calls {
   };
 }
 
+/** Whether somebody else will see that it was carried out. */
+export const changes = ({ kind }: Call): boolean => kind === 'claim' || kind === 'write';
+
 /** Each entry once. */
 export const touchesOf = (all: Iterable<Touch>): readonly Touch[] => [
   ...new Map(Array.from(all, (touch) => [touch.entry, touch])).values(),

@@ -9,7 +9,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Calls, Seen } from './call.ts';
+import { type Calls, changes, type Seen } from './call.ts';
 
 export interface AskedGrpc {
   readonly seen: Seen;
@@ -84,13 +84,15 @@ async function pass(passage: Passage, reading: GrpcReading, calls: Calls): Promi
   const { call, fate } = await calls.begin(seen);
   if (fate === 'refuse') return void client.resetAndDestroy();
   if (fate === 'limit') return limit(asked, reading.limited);
+  // Nobody waits for what is only read; what is written may be on its way already.
+  const isMoot = !changes(call);
+  if (isMoot && asked.destroyed) return;
   const sent = open(passage);
   if (sent === undefined) return void client.resetAndDestroy();
   if (isStream) return stream(asked, sent);
-  if (call.touches.length === 0 && call.kind !== 'claim')
-    asked.once('close', () => sent.close(constants.NGHTTP2_CANCEL));
+  if (isMoot) asked.once('close', () => sent.close(constants.NGHTTP2_CANCEL));
   const answer = await wholeAnswer(sent, body);
-  if (answer === undefined) return asked.destroyed ? undefined : asked.close(constants.NGHTTP2_INTERNAL_ERROR);
+  if (answer === undefined) return asked.destroyed ? undefined : asked.close(sent.rstCode);
   const isOk = { ...answer.headers, ...answer.trailers }['grpc-status'] === '0';
   await calls.answered(call, isOk && accepts(messageIn(answer.body)));
   if (fate === 'lose') client.resetAndDestroy();

@@ -1,7 +1,7 @@
 // HTTP/1.1 between a client and a server, call by call.
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
-import type { Calls, Seen } from './call.ts';
+import { type Calls, changes, type Seen } from './call.ts';
 
 export interface AskedHttp {
   readonly method: string;
@@ -43,9 +43,11 @@ export function createHttpCalls(target: number, { see, accepts }: HttpReading, c
     const { call, fate } = await calls.begin(see({ method, path, query, body: body.toString() }));
     if (fate === 'refuse') return void socket.resetAndDestroy();
     if (fate === 'limit') return void outgoing.writeHead(429, { 'content-type': 'text/plain' }).end('not now');
-    const sent = request({ port: target, host: '127.0.0.1', method, path: incoming.url, headers, agent: way.agent });
     // Nobody waits for what is only read; what is written may be on its way already.
-    if (call.touches.length === 0 && call.kind !== 'claim') outgoing.once('close', () => sent.destroy());
+    const isMoot = !changes(call);
+    if (isMoot && socket.destroyed) return;
+    const sent = request({ port: target, host: '127.0.0.1', method, path: incoming.url, headers, agent: way.agent });
+    if (isMoot) outgoing.once('close', () => sent.destroy());
     const answer = await wholeAnswer(sent, body);
     if (answer === undefined) return void socket.resetAndDestroy();
     const { statusCode = 502, headers: back } = answer.message;

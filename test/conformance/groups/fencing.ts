@@ -17,7 +17,7 @@ import {
 } from '../expectations.ts';
 import type { Collect, Harness, Subject } from '../harness.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from '../samples.ts';
-import { watching } from './following.ts';
+import { watching } from '../watching.ts';
 
 const US = 'roster/us';
 const THEM = 'roster/them:2';

@@ -1,38 +1,7 @@
-import assert from 'node:assert/strict';
-import type { RegistryError } from '../../../src/registries/error.ts';
 import { until } from '../../servers/until.ts';
-import { failureOf } from '../expectations.ts';
+import { type Watching, watching } from '../watching.ts';
 
-/** A watch that stands. */
-export interface Watching {
-  hints(): number;
-  abort(): void;
-  /** How it ended. */
-  readonly ended: Promise<RegistryError>;
-}
-
-export async function watching(
-  watch: (onHint: () => void, signal: AbortSignal) => Promise<never>,
-  onHint: () => void = () => {},
-): Promise<Watching> {
-  const abort = new AbortController();
-  let hints = 0;
-  const hint = () => {
-    hints++;
-    onHint();
-  };
-  let over = false;
-  const ended = failureOf(watch(hint, abort.signal)).finally(() => {
-    over = true;
-  });
-  // Told to whoever asks how it ended.
-  ended.catch(() => {});
-  await until('the first hint, or the end', async () => (hints > 0 || over ? true : undefined));
-  if (hints === 0) assert.fail(`the watch ended before it stood: ${(await ended).message}`);
-  return { ended, hints: () => hints, abort: () => abort.abort() };
-}
-
-export interface Following<View> extends Watching {
+export interface Following<View> extends Omit<Watching, 'reach'> {
   /** Waits until what was read last, after a hint and at no other time, is this. */
   reach(view: View): Promise<void>;
 }

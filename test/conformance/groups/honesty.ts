@@ -4,8 +4,8 @@ import { instances } from '../../registries/arbitrary-instance.ts';
 import { assertOk, assertSame, assertSentence, failureOf, never, stored, using } from '../expectations.ts';
 import type { Collect, Subject } from '../harness.ts';
 import { freshCluster, nastySamples, register, sampleOf, samplesOf } from '../samples.ts';
+import { watching } from '../watching.ts';
 import { errors } from './errors.ts';
-import { watching } from './following.ts';
 
 export function honesty(subject: Subject, it: Collect): void {
   claims(subject, it);

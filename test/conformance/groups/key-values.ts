@@ -3,7 +3,8 @@ import type { KeyValue } from '../../../src/registries/registry.ts';
 import { assertSame, failureOf, never, using } from '../expectations.ts';
 import type { Collect, Subject } from '../harness.ts';
 import { freshCluster } from '../samples.ts';
-import { following, watching } from './following.ts';
+import { watching } from '../watching.ts';
+import { following } from './following.ts';
 
 /** Text beside the instances of a service, where it is claimed. */
 export function keyValues({ capabilities, open }: Subject, it: Collect): void {

@@ -4,7 +4,8 @@ import type { Scope, ServiceRegistry } from '../../../src/registries/registry.ts
 import { assertOk, failureOf, never, stored, using } from '../expectations.ts';
 import type { Collect, Subject } from '../harness.ts';
 import { deregister, freshCluster, register, sampleOf, samplesOf, update } from '../samples.ts';
-import { type Following, following, watching } from './following.ts';
+import { watching } from '../watching.ts';
+import { type Following, following } from './following.ts';
 
 /** Hints, where they are claimed. */
 export function watches({ capabilities, intruder, open }: Subject, it: Collect): void {

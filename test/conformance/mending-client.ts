@@ -1,19 +1,14 @@
-// A client in a process of its own, to be killed and frozen. Its arguments, as JSON: settings, cluster and instances. It keeps
-// the instances in the registry as a caller should, by watching and reading, and writes a line for each time that all stand.
-import type { Instance } from '../../src/mirror/instance.ts';
+// A client in a process of its own, to be killed and frozen; `clientProcess` starts it. It keeps the instances in the registry as a caller should, by watching
+// and reading, and writes a line for each time that all stand; with `leaves` it writes them once and ends, without having closed anything.
 import { RegistryError } from '../../src/registries/error.ts';
-import { openZooKeeperRegistry, type ZooKeeperSettings } from '../../src/registries/zookeeper/zookeeper.ts';
+import { openEtcdRegistry } from '../../src/registries/etcd/etcd.ts';
+import { openZooKeeperRegistry } from '../../src/registries/zookeeper/zookeeper.ts';
+import type { ClientTask } from './client-process.ts';
 import { never } from './expectations.ts';
 import { register, update } from './samples.ts';
 
-interface Task {
-  readonly settings: ZooKeeperSettings;
-  readonly cluster: string;
-  readonly instances: readonly Instance[];
-}
-
-const { settings, cluster, instances }: Task = JSON.parse(process.argv[2] ?? '');
-const registry = openZooKeeperRegistry(settings);
+const { of, cluster, instances, leaves = false }: ClientTask = JSON.parse(process.argv[2] ?? '');
+const registry = 'etcd' in of ? openEtcdRegistry(of.etcd) : openZooKeeperRegistry(of.zookeeper);
 
 async function mend(): Promise<void> {
   const standing = new Map((await registry.list(cluster, never)).map((instance) => [instance.id, instance]));
@@ -26,8 +21,9 @@ async function mend(): Promise<void> {
   process.stdout.write(`${changes.length} written\n`);
 }
 
+if (leaves) await mend();
 let mending = Promise.resolve();
-for (;;) {
+while (!leaves) {
   const hint = () => {
     mending = mending.then(mend).catch(() => {});
   };
