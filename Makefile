@@ -30,9 +30,9 @@ dev-down: $(installed) ## ends what dev-up started
 conformance: $(installed) ## the contract of registry adapters, REGISTRY=memory, or consul, etcd, nacos or zookeeper against the real server; without it all; writes README's support matrix
 	@$(NODE) test/conformance/support.ts $(REGISTRY)
 
-faults: $(installed) ## the fault laboratory: every plan with every registry, then restarts and races of two leaders, counted on real servers; one plan with its story: PLAN=scale/crash/3@Etcd
-	@$(NODE) test/faults/$(if $(PLAN),replay.ts $(PLAN),all.ts)
-	@$(if $(PLAN),,$(NODE) --test-reporter=spec test/endurance/all.ts)
+faults: $(installed) ## the fault laboratory: every plan in virtual time, the chosen ones on real servers (REAL=1: only these), restarts and races of two leaders, counted; one plan with its story: PLAN=scale/crash/3@Etcd (REAL=1)
+	@$(if $(PLAN),,$(if $(REAL),,$(NODE) test/faults/all.ts &&)) $(NODE) test/faults/$(if $(REAL)$(if $(PLAN),,1),real/)$(if $(PLAN),replay.ts $(PLAN) $(if $(WITHOUT),'$(WITHOUT)'),all.ts)
+	@$(if $(PLAN)$(REAL),,$(NODE) --test-reporter=spec test/endurance/all.ts)
 
 bench: $(installed) ## the benchmarks: a table, and .dev/bench.json
 	@$(NODE) test/bench/bench.ts

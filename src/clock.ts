@@ -9,7 +9,8 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (ms, fire) => {
-    const timer = setTimeout(fire, ms);
+    // What is left of a deadline may be less than nothing by now, of which Node would warn.
+    const timer = setTimeout(fire, Math.max(0, ms));
     return () => clearTimeout(timer);
   },
 };

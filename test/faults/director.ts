@@ -1,7 +1,6 @@
 // Makes the one fault of a plan happen, at its place and for its time.
 import type { Clock } from '../../src/clock.ts';
 import type { ApiConditions, ApiLink } from './api-link.ts';
-import type { ApiServer } from './api-server.ts';
 import type { Fault } from './plan.ts';
 import type { RegistryOperation, RegistryTrouble } from './registry-server.ts';
 import type { Story } from './story.ts';
@@ -9,13 +8,19 @@ import type { Story } from './story.ts';
 export interface Stage {
   readonly clock: Clock;
   readonly story: Story;
-  readonly api: ApiServer;
+  /** Of its newest version. */
+  readonly api: { readonly version: number };
   readonly conditions: ApiConditions;
   kill(): void;
   restart(): void;
-  link(): ApiLink | undefined;
-  /** Whether it runs: nothing of it happens while it does not. */
-  freeze(frozen: boolean): void;
+  link(): Pick<ApiLink, 'breakWatch' | 'showHidden' | 'flush'> | undefined;
+  /** Other processes than the one operator. Without them, plans that need some never come about. */
+  readonly others?: Others;
+}
+
+export interface Others {
+  /** Nothing of the leader happens until the returned function is called. What came after this version it reads last of all. */
+  freeze(version: number): () => void;
   /** Of another cluster with our cluster name. The returned function ends it. */
   startNamesake(): () => void;
 }
@@ -70,21 +75,19 @@ export function openDirector(fault: Fault, stage: Stage) {
 
   /** What came while it was frozen is read in its turn, after what it had read before. */
   function freeze(forMs: number, version: number): void {
-    if (!begin()) return;
+    if (stage.others === undefined || !begin()) return;
     story.tell('fault', `the leader freezes, and has read version ${version}`);
-    stage.link()?.readUpTo(version);
-    stage.freeze(true);
+    const goOn = stage.others.freeze(version);
     after(forMs, () => {
       story.tell('fault', 'the leader goes on');
-      stage.freeze(false);
-      after(1, () => stage.link()?.readUpTo(Number.POSITIVE_INFINITY));
+      goOn();
       after(LED_ANEW_MS, over);
     });
   }
 
   function meetNamesake(): void {
-    if (!begin()) return;
-    const end = stage.startNamesake();
+    if (stage.others === undefined || !begin()) return;
+    const end = stage.others.startNamesake();
     after(NAMESAKE_MS, () => {
       story.tell('fault', 'the operator of the other cluster is gone');
       end();
@@ -138,11 +141,15 @@ export function openDirector(fault: Fault, stage: Stage) {
     });
   }
 
-  function hide({ resource, from, to, then }: Extract<Fault, { kind: 'hidden' }>, number: number): void {
-    if (number === from && begin()) {
-      story.tell('fault', `${resource}: events are hidden`);
-      conditions.hidden.add(resource);
-    }
+  function beginToHide({ resource, from }: Extract<Fault, { kind: 'hidden' }>, number: number): void {
+    if (number !== from || !begin()) return;
+    story.tell('fault', `${resource}: events are hidden`);
+    conditions.hidden.add(resource);
+  }
+
+  function hide(one: Extract<Fault, { kind: 'hidden' }>, number: number): void {
+    beginToHide(one, number);
+    const { resource, to, then } = one;
     if (number === to && state === 'on') {
       // Its own event is the first that is seen again.
       story.tell('fault', `${resource}: the watch ${then}`);
@@ -160,6 +167,7 @@ export function openDirector(fault: Fault, stage: Stage) {
   return {
     over,
     isOver: () => state === 'over',
+    isOn: () => state === 'on',
     /** Users wait for its end before they go on: it lasts longer than what they do, and would be no fault of one step. */
     isLong: () => state === 'on' && isLong(fault),
     overAt: () => overAt,
@@ -167,6 +175,10 @@ export function openDirector(fault: Fault, stage: Stage) {
       if (fault.kind === 'list' && fault.step === step) troubleLists(fault);
       if (fault.kind === 'watch' && fault.step === step) troubleWatch(fault);
       if (fault.kind === 'namesake' && fault.step === step) meetNamesake();
+    },
+    /** Where the events of a write may be on their way before its answer. */
+    beforeUserEvent(number: number): void {
+      if (fault.kind === 'hidden') beginToHide(fault, number);
     },
     onUserEvent(number: number, version: number): void {
       versionsBefore.set(number, version - 1);

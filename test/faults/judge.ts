@@ -1,6 +1,6 @@
 // The oracles: what a run with a fault must have in common with the run without one.
 import { isDeepStrictEqual } from 'node:util';
-import type { Run } from './run.ts';
+import type { Judged, Run } from './run.ts';
 
 /** How often each thing was done to one entry. */
 interface Counts {
@@ -20,7 +20,7 @@ interface Counts {
  *   While a leader is frozen, nobody sees anything until another one leads.
  * - What the registry itself forgot is registered once more, or need not be deregistered any more.
  */
-function mayMerge({ plan: { fault }, missedDeletion }: Run): boolean {
+function mayMerge({ plan: { fault }, missedDeletion }: Judged): boolean {
   switch (fault.kind) {
     case 'none':
     case 'namesake':
@@ -40,7 +40,7 @@ function mayMerge({ plan: { fault }, missedDeletion }: Run): boolean {
 }
 
 /** Everything that is wrong with the run; empty when nothing is. `reference`: the run of the same workload and registry without a fault. */
-export function violations(run: Run, reference: Run): readonly string[] {
+export function violations(run: Judged, reference: Judged): readonly string[] {
   return [
     ...run.unplayed,
     ...run.absences,
@@ -71,7 +71,7 @@ export function violationsOfReference(run: Run, held = 0): readonly string[] {
   ];
 }
 
-function endState({ end }: Run, reference: Run): readonly string[] {
+function endState({ end }: Judged, reference: Judged): readonly string[] {
   const entries = new Map(reference.end.entries.map((entry) => [entry.id, entry]));
   const standing = new Map(end.entries.map((entry) => [entry.id, entry]));
   const ids = new Set([...entries.keys(), ...standing.keys()]);
@@ -88,7 +88,7 @@ function endState({ end }: Run, reference: Run): readonly string[] {
   return [...wrong, `at the end a status is ${JSON.stringify(other)}, and should be ${JSON.stringify(expected)}`];
 }
 
-function counts(run: Run, reference: Run): readonly string[] {
+export function counts(run: Judged, reference: Judged): readonly string[] {
   const [found, expected] = [countsOf(run), countsOf(reference)];
   const merges = mayMerge(run);
   return [...new Set([...found.keys(), ...expected.keys()])].flatMap((id) => {
@@ -121,7 +121,7 @@ function differences({ is, was, merges, wiped }: Compared): readonly string[] {
   return problems;
 }
 
-function countsOf({ units }: Run): ReadonlyMap<string, Counts> {
+function countsOf({ units }: Judged): ReadonlyMap<string, Counts> {
   const counts = new Map<string, Counts>();
   for (const { effect, change } of units.flatMap(({ written }) => written)) {
     const of = counts.get(change.instance.id) ?? { ...NONE };

@@ -2,7 +2,7 @@ import type { Instance } from '../../src/mirror/instance.ts';
 import type { ApiWrite } from './api-link.ts';
 import type { Recorded } from './api-server.ts';
 import type { Plan } from './plan.ts';
-import type { RegistryOperation, WriteUnit } from './registry-server.ts';
+import type { Effect, RegistryOperation, WriteUnit } from './registry-server.ts';
 import type { StoryLine } from './story.ts';
 
 export interface Call {
@@ -18,9 +18,32 @@ export interface UserEvent {
   readonly wanted: ReadonlySet<string>;
 }
 
-/** All that a run of a workload shows of itself. */
-export interface Run {
+/** What is judged of a run, virtual or real. */
+export interface Judged {
   readonly plan: Plan;
+  /** What was done to which entry, write by write. */
+  readonly units: readonly {
+    readonly written: readonly {
+      readonly effect: Effect;
+      readonly change: { readonly instance: { readonly id: string } };
+    }[];
+  }[];
+  readonly end: { readonly entries: readonly { readonly id: string }[]; readonly objects: readonly object[] };
+  /** What the registry forgot by itself, by id. */
+  readonly wiped: ReadonlyMap<string, number>;
+  /** Entries that were wanted throughout and removed. */
+  readonly absences: readonly string[];
+  /** What the operator itself calls one. */
+  readonly defects: readonly string[];
+  /** Writes after all was calm. */
+  readonly restless: readonly string[];
+  readonly unplayed: readonly string[];
+  /** Something was deleted of which no process was told that lived to do what follows. */
+  readonly missedDeletion: boolean;
+}
+
+/** All that a run of a workload shows of itself. */
+export interface Run extends Judged {
   readonly story: readonly StoryLine[];
   readonly units: readonly WriteUnit[];
   /** To the API server. */
@@ -34,16 +57,5 @@ export interface Run {
   readonly wantedAtEnd: ReadonlySet<string>;
   /** A status at the end says that removals are held. */
   readonly isBlocked: boolean;
-  /** What the registry forgot by itself, by id. */
-  readonly wiped: ReadonlyMap<string, number>;
-  /** Entries that were wanted throughout and removed. */
-  readonly absences: readonly string[];
-  /** What the operator itself calls one. */
-  readonly defects: readonly string[];
-  /** Writes after all was calm. */
-  readonly restless: readonly string[];
-  readonly unplayed: readonly string[];
-  /** Something was deleted of which no process was told that lived to do what follows. */
-  readonly missedDeletion: boolean;
   readonly history: readonly Recorded[];
 }

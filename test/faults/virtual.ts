@@ -93,11 +93,20 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
       process = start();
     },
     link: () => process?.link,
-    startNamesake() {
-      const namesake = start(anotherCluster());
-      return () => stop(namesake);
+    others: {
+      startNamesake() {
+        const namesake = start(anotherCluster());
+        return () => stop(namesake);
+      },
+      freeze(version) {
+        process?.link.readUpTo(version);
+        process?.clock.freeze();
+        return () => {
+          process?.clock.goOn();
+          clock.setTimer(1, () => process?.link.readUpTo(Number.POSITIVE_INFINITY));
+        };
+      },
     },
-    freeze: (frozen) => (frozen ? process?.clock.freeze() : process?.clock.goOn()),
   });
 
   const registry: RegistryServer = openRegistryServer({
@@ -316,7 +325,7 @@ function stateOf(registry: RegistryServer, api: ReturnType<typeof openApiServer>
 }
 
 /** What a status says; not since when, nor of which version. */
-function withoutTimes({ metadata, status }: Json): object {
+export function withoutTimes({ metadata, status }: Json): object {
   const { name, finalizers = [] } = metadata;
   const conditions = (status?.conditions ?? []).map(({ lastTransitionTime: _, ...rest }: Json) => rest);
   return { name, finalizers, status: { ...status, conditions } };

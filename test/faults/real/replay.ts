@@ -1,0 +1,26 @@
+// One plan against the real servers: node test/faults/real/replay.ts workload/kind/number@Registry [defence that is switched off]
+import { told } from '../plan.ts';
+import { shortened } from '../story.ts';
+import { findRealPlan, openRealLaboratory } from './laboratory.ts';
+
+const [id = '', without] = process.argv.slice(2);
+const { subject, plan } = await findRealPlan(id).catch((error: Error) => {
+  console.error(error.message);
+  process.exit(2);
+});
+const laboratory = await openRealLaboratory([subject.registry]);
+let isRight = false;
+try {
+  const { run, wrong } = await laboratory.judge(subject, plan, without);
+  isRight = wrong.length === 0;
+  console.log(`${plan.id}@${subject.registry}: ${told(plan.fault)}\n`);
+  console.log(shortened(run.story));
+  console.log(
+    isRight
+      ? '\nAs without the fault.'
+      : `\nExpected as without the fault, but:\n${wrong.map((one) => `- ${one}`).join('\n')}`,
+  );
+} finally {
+  await laboratory.stop();
+}
+process.exit(isRight ? 0 : 1);
