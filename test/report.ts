@@ -75,7 +75,9 @@ function noteFailure({ file = '', name, details }: Data, failed: string[]): void
   const { error } = details ?? {};
   // A suite fails with what is in it; that is told by itself.
   if (error?.failureType === 'subtestsFailed') return;
-  failed.push(`${shownPath(file)} > ${name === file ? 'the file itself' : name}: ${toldShortly(error?.cause)}`);
+  failed.push(
+    `${shownPath(file)} > ${name === file ? 'the file itself' : name}: ${toldShortly(error?.cause ?? error)}`,
+  );
 }
 
 const shownPath = (file: string): string => relative(process.cwd(), file);

@@ -9,12 +9,16 @@ export interface Ended {
   readonly stderr: string;
 }
 
+const LIMIT_MS = 60_000;
+
 /** Runs the command line as a process of its own, with nothing but PATH and `env` in its environment. */
 export function roster(args: readonly string[], env: Record<string, string> = {}, script = MAIN): Promise<Ended> {
-  const options = { env: { PATH: process.env['PATH'] ?? '', ...env }, timeout: 60_000 };
+  const options = { env: { PATH: process.env['PATH'] ?? '', ...env }, timeout: LIMIT_MS };
   return new Promise((resolve) => {
     execFile(process.execPath, [script, ...args], options, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+      // Else a test would tell of an answer without a word in it.
+      const ended = error?.killed === true ? `\nended by the test after ${LIMIT_MS / 1000} s` : '';
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr: stderr + ended });
     });
   });
 }
