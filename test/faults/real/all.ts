@@ -1,5 +1,6 @@
 // The chosen plans with each real registry: node test/faults/real/all.ts [Registry …]. Environment: LANES (12 runs at once), EVERY (1: all that there are).
 // A line for each plan that is red, one now and then of how far it is, and at the end a table.
+import { knownRealFailure } from '../known.ts';
 import { told } from '../plan.ts';
 import { WORKLOADS } from '../workload.ts';
 import { isChosen } from './choice.ts';
@@ -15,6 +16,7 @@ const minutes = () => `${((performance.now() - began) / 60_000).toFixed(1)} min`
 interface Tally {
   played: number;
   red: number;
+  known: number;
   /** Nothing came about of the fault: timing is not the virtual one's. */
   unplayed: number;
   slowestMs: number;
@@ -40,7 +42,7 @@ const laboratory = await openRealLaboratory(names);
 
 try {
   await inLanes(jobs, lanes, async ({ subject, plan }) => {
-    const tally = tallies.get(subject.registry) ?? { played: 0, red: 0, unplayed: 0, slowestMs: 0 };
+    const tally = tallies.get(subject.registry) ?? { played: 0, red: 0, known: 0, unplayed: 0, slowestMs: 0 };
     tallies.set(subject.registry, tally);
     const judged = await laboratory.judge(subject, plan).catch((error: Error) => error);
     if (judged instanceof Error) {
@@ -55,7 +57,8 @@ try {
     } else {
       tally.played++;
       tally.slowestMs = Math.max(tally.slowestMs, run.convergedMs ?? 0);
-      if (wrong.length > 0) {
+      if (knownRealFailure(`${plan.id}@${subject.registry}`, wrong) !== undefined) tally.known++;
+      else if (wrong.length > 0) {
         tally.red++;
         console.log(`red: make faults REAL=1 PLAN=${plan.id}@${subject.registry}  ${told(plan.fault)}`);
         for (const one of wrong.slice(0, 4)) console.log(`     ${one.slice(0, 300)}`);
@@ -74,10 +77,10 @@ console.log(`in ${minutes()}`);
 process.exit([...tallies.values()].every(({ red }) => red === 0) ? 0 : 1);
 
 function tellTable(): void {
-  console.log(`\n${'registry'.padEnd(12)}played  red  never came about  right again at the latest after`);
-  for (const [name, { played, red, unplayed, slowestMs }] of tallies) {
+  console.log(`\n${'registry'.padEnd(12)}played  red  known  never came about  right again at the latest after`);
+  for (const [name, { played, red, known, unplayed, slowestMs }] of tallies) {
     console.log(
-      `${name.padEnd(12)}${String(played).padStart(6)}${String(red).padStart(5)}${String(unplayed).padStart(18)}  ${(slowestMs / 1000).toFixed(1)} s`,
+      `${name.padEnd(12)}${String(played).padStart(6)}${String(red).padStart(5)}${String(known).padStart(7)}${String(unplayed).padStart(18)}  ${(slowestMs / 1000).toFixed(1)} s`,
     );
   }
 }

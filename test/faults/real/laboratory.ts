@@ -2,8 +2,9 @@
 import { violations } from '../judge.ts';
 import { type Subject, subjectOf } from '../laboratory.ts';
 import type { Defence } from '../naive/builds.ts';
-import type { Plan } from '../plan.ts';
+import type { Fault, Plan } from '../plan.ts';
 import { registryTypes } from '../registry-rules.ts';
+import type { Run } from '../run.ts';
 import { WORKLOADS, type Workload } from '../workload.ts';
 import { realConsul } from './consul.ts';
 import { realEtcd } from './etcd.ts';
@@ -37,15 +38,30 @@ export async function realSubject(workload: Workload, registry: string): Promise
   const type = (await registryTypes()).find(({ name }) => name === registry);
   if (type === undefined || !(registry in OPEN)) throw new Error(`there is no real ${registry} in the laboratory`);
   const virtual = await subjectOf(workload, type);
-  return { workload, registry, virtual, plans: virtual.plans.filter((plan) => hasPlace(plan, registry)) };
+  return {
+    workload,
+    registry,
+    virtual,
+    plans: virtual.plans.filter((plan) => hasPlace(plan, registry, virtual.reference)),
+  };
 }
 
-/** Nothing is between the operator and Memory; and nothing tells a check of a registry from what it reads for a list. */
-function hasPlace({ fault }: Plan, registry: string): boolean {
+/**
+ * Nothing tells a check of a registry from what it reads for a list. Nothing is between the operator and Memory, which goes with the process: what stood there
+ * although nobody wanted it any more, nobody can register again.
+ */
+function hasPlace({ fault }: Plan, registry: string, { end, wantedAtEnd }: Run): boolean {
   if (fault.kind === 'registry' && fault.operation === 'check') return false;
   if (registry !== 'Memory') return true;
-  return fault.kind === 'crash' ? fault.of === 'status' : fault.kind !== 'registry' && fault.kind !== 'overtaken';
+  if (fault.kind === 'registry' || fault.kind === 'overtaken') return false;
+  if (fault.kind === 'crash' && fault.of !== 'status') return false;
+  return !endsProcess(fault) || end.entries.every(({ id }) => wantedAtEnd.has(id));
 }
+
+const endsProcess = (fault: Fault): boolean =>
+  fault.kind === 'crash' ||
+  (fault.kind === 'list' && fault.of === 'a new process') ||
+  (fault.kind === 'stale' && fault.to === 'a new process');
 
 export interface Judgement {
   readonly run: RealRun;
