@@ -126,8 +126,8 @@ export async function playRace(subject: RaceSubject, plan: RacePlan, bytes: numb
       ['second write', scene.second],
     ] as const) {
       await step(name, async () => {
-        mending?.want(wanted);
-        const results = await next.apply(differences(standing, wanted), never);
+        const write = () => next.apply(differences(standing, wanted), never);
+        const results = await (mending?.write(wanted, write) ?? write());
         for (const result of results) if (!result.ok) wrong.push(`the new leader was refused: ${told(result)}`);
         standing = wanted;
       });
@@ -205,29 +205,35 @@ function lost(standing: readonly Instance[], wanted: readonly Instance[]): reado
   ];
 }
 
-/** As the operator does it where nothing is compared: whatever its watch hints at is read, and mended. */
+/** As the operator does it where nothing is compared: whatever its watch hints at is read, and mended, and nothing of it is in flight beside its writes. */
 function mendingBy(registry: ServiceRegistry, cluster: string) {
   const ending = new AbortController();
   let wanted: readonly Instance[] | undefined;
   let repairs = 0;
   let repairedAt = 0;
-  let mended = Promise.resolve();
-  const mend = async () => {
-    const target = wanted;
-    if (target === undefined || ending.signal.aborted) return;
-    const changes = differences(await registry.list(cluster, never), target);
-    if (changes.length === 0 || target !== wanted) return;
-    repairs++;
-    await registry.apply(changes, never);
-    repairedAt = performance.now();
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
+    const next = turn.then(run, run);
+    turn = next.catch(() => {});
+    return next;
   };
-  const watched = registry
-    .watch({ cluster }, () => (mended = mended.then(mend).catch(() => {})), ending.signal)
-    .catch(() => {});
+  const mend = async (): Promise<void> => {
+    if (wanted === undefined || ending.signal.aborted) return;
+    const changes = differences(await registry.list(cluster, never), wanted);
+    if (changes.length === 0) return;
+    repairs++;
+    const results = await registry.apply(changes, never);
+    repairedAt = performance.now();
+    // What failed is tried again.
+    if (!results.every(({ ok }) => ok)) await mend();
+  };
+  const watched = registry.watch({ cluster }, () => void inTurn(mend).catch(() => {}), ending.signal).catch(() => {});
   return {
-    want(next: readonly Instance[]): void {
-      wanted = next;
-    },
+    write: <T>(next: readonly Instance[], write: () => Promise<T>): Promise<T> =>
+      inTurn(() => {
+        wanted = next;
+        return write();
+      }),
     repairs: () => repairs,
     repairedAt: () => repairedAt,
     untilRight: (peek: () => Promise<readonly Instance[]>, target: readonly Instance[]) =>
@@ -237,7 +243,7 @@ function mendingBy(registry: ServiceRegistry, cluster: string) {
     async end(): Promise<void> {
       ending.abort();
       await watched;
-      await mended;
+      await turn;
     },
   };
 }
