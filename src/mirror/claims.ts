@@ -13,12 +13,15 @@ export interface Claim {
 /** Under which a name is claimed: Consul and DNS give the entries of one spelling to those who ask for another. */
 export const claimKey = (name: string): string => name.toLowerCase();
 
-/** The older registration first; of one registration the older Service; names break ties, since timestamps have whole seconds. */
+/**
+ * The older registration first, then the older Service; names break ties. Timestamps have whole seconds: of two registrations made within one, that of the
+ * younger Service must not take the name from one that may have stood for years.
+ */
 export function byPrecedence(a: Claim, b: Claim): number {
   return (
     compare(a.registrationCreated, b.registrationCreated) ||
-    compare(a.registration, b.registration) ||
     compare(a.serviceCreated, b.serviceCreated) ||
+    compare(a.registration, b.registration) ||
     compare(a.owner, b.owner)
   );
 }

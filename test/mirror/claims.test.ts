@@ -31,6 +31,12 @@ describe('a name that two Services claim', () => {
       claim('shop/a', { serviceCreated: EARLIER }),
       'shop/b',
     ],
+    [
+      'the older Service of registrations of one second',
+      claim('shop/b', { serviceCreated: EARLIER }),
+      claim('shop/a'),
+      'shop/b',
+    ],
     ['the first by name of one second', claim('shop/a'), claim('shop/b'), 'shop/a'],
   ];
   for (const [name, a, b, holder] of table) {
