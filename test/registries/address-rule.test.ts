@@ -154,7 +154,10 @@ describe('a registry at an address that is not allowed', { concurrency: true }, 
       assert.ok(connections() > 0);
     });
   }
+});
 
+// One after the other: all of those above wait for their time-outs at once, and an answer would come too late in that crowd.
+describe('a registry that redirects', () => {
   for (const type of ['Consul', 'Nacos over HTTP'] as const) {
     for (const status of [301, 302, 307, 308]) {
       it(`${type} that answers ${status} is not followed to another address`, async () => {
