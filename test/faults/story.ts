@@ -9,6 +9,7 @@ export interface StoryLine {
 export interface Story {
   readonly lines: readonly StoryLine[];
   tell(who: StoryLine['who'], what: string): void;
+  now(): number;
   /** As the lines show it. */
   time(at?: number): string;
 }
@@ -19,6 +20,7 @@ export function createStory(clock: Clock): Story {
   const lines: StoryLine[] = [];
   return {
     lines,
+    now: clock.now,
     tell: (who, what) => void lines.push({ at: clock.now(), who, what }),
     time: (at = clock.now()) => seconds(at),
   };

@@ -3,32 +3,27 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { Target } from '../../e2e/kube.ts';
 import { slice } from '../../e2e/objects.ts';
 import { type CallLink, openCallLink } from '../../links/call-link.ts';
 import { goodConditions } from '../api-link.ts';
-import { addressOf, keyOf, openApiServer, type Recorded } from '../api-server.ts';
+import { openApiServer } from '../api-server.ts';
 import { createDeletions } from '../deletions.ts';
 import { openDirector } from '../director.ts';
 import type { Defence } from '../naive/builds.ts';
 import { type Fault, type Plan, told } from '../plan.ts';
 import type { Judged } from '../run.ts';
 import { createStory, type StoryLine } from '../story.ts';
-import { requestOf } from '../users.ts';
-import { CONVERGED_MS, PROOF_MS, withoutTimes } from '../virtual.ts';
+import { CONVERGED_MS, PROOF_MS } from '../virtual.ts';
 import { wantedEntries } from '../wanted.ts';
-import { type Names, stageOf, type UserWrite, type Workload } from '../workload.ts';
-import { type ApiProxy, openApiProxy } from './api-proxy.ts';
-import { openGate, type Written } from './gate.ts';
-import { type Operator, startOperator } from './process.ts';
-import { byId, difference, type RealRegistry, type Standing } from './registries.ts';
+import { type Names, stageOf, type Workload } from '../workload.ts';
+import { openGate } from './gate.ts';
+import { createLedger } from './ledger.ts';
+import type { Operator } from './process.ts';
+import type { RealRegistry } from './registries.ts';
+import { createReplicas, defectsOf } from './replicas.ts';
+import { differenceOf, REGISTRATIONS, type State, stateOf } from './state.ts';
+import { createUsers, SYSTEM } from './users.ts';
 import type { World } from './world.ts';
-
-/** What is compared: without the names that the run has for itself, and without times. */
-export interface State {
-  readonly entries: readonly { readonly id: string; readonly content: string }[];
-  readonly objects: readonly object[];
-}
 
 export interface RealRun extends Judged {
   readonly story: readonly StoryLine[];
@@ -58,6 +53,8 @@ const LOOK_MS = 250;
 const CALM_MS = 6_500;
 const STILL_MS = 12_000;
 const SECOND_MS = 1_000;
+/** What is made in two steps differs in age, of which the API server tells whole seconds. */
+const APART_MS = 1_100;
 /** As long as a step of the virtual laboratory. */
 const STEP_MS = 10_000;
 /** Of what is hidden nobody waits for. */
@@ -65,9 +62,6 @@ const HIDDEN_STEP_MS = 4_000;
 const PATIENCE_MS = 60_000;
 
 const SLICES = 'endpointslices.discovery.k8s.io';
-const REGISTRATIONS = ['serviceregistrations.roster.dev', 'clusterserviceregistrations.roster.dev'];
-const SHOWN = [...REGISTRATIONS, 'clusterregistries.roster.dev'];
-const SYSTEM: UserWrite = { put: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-system' } } };
 
 export async function playReal({ world, workload, registry, plan, reference, without }: RealPlay): Promise<RealRun> {
   const began = performance.now();
@@ -83,26 +77,15 @@ export async function playReal({ world, workload, registry, plan, reference, wit
   const directory = join(world.directory, token);
   await mkdir(directory, { recursive: true });
 
-  const units: { written: Judged['units'][number]['written'] }[] = [];
   const defects: string[] = [];
-  const absences: string[] = [];
   const wanted: ReadonlySet<string>[] = [new Set()];
-  const registeredAt = new Map<string, number>();
-  const wiped = new Map<string, number>();
   const deletions = createDeletions(clock);
   const operators: Operator[] = [];
   const place = registry.place(clusterName, token, operators);
-  const proxies: ApiProxy[] = [];
-  let known: ReadonlyMap<string, Standing> = new Map();
+  const ledger = createLedger({ place, wanted, story, canonical });
   let apiWrites = 0;
-  let userEvents = 0;
-  let lastWriteAt = 0;
-  let alive: { readonly operator: Operator; readonly proxy: ApiProxy; readonly number: number } | undefined;
-  let starting: Promise<void> = Promise.resolve();
-  let frozen: Operator | undefined;
-  let starts = 0;
+  let apiWrittenAt = 0;
   let link: CallLink | undefined;
-  let lost: Promise<void> = Promise.resolve();
 
   const director = openDirector(plan.fault, {
     clock,
@@ -113,48 +96,46 @@ export async function playReal({ world, workload, registry, plan, reference, wit
       },
     },
     conditions,
-    kill: () => (plan.fault.kind === 'overtaken' ? freeze() : kill()),
-    restart: () => {
-      starting = start();
+    kill: () => (plan.fault.kind === 'overtaken' ? replicas.freeze() : replicas.kill()),
+    restart: () => replicas.start(),
+    link: () => replicas.proxy(),
+  });
+  const replicas = createReplicas({
+    world,
+    scope,
+    history,
+    clock,
+    conditions,
+    directory,
+    clusterName,
+    elects: plan.fault.kind === 'overtaken',
+    without,
+    operators,
+    onWrite(what, effective) {
+      apiWrittenAt = clock.now();
+      story.tell('operator', `status write ${++apiWrites}: ${canonical(what)}${effective ? '' : ' (nothing new)'}`);
+      director.onApiWrite(apiWrites, 'before the answer');
+      return apiWrites;
     },
-    link: () => alive?.proxy,
+    onAnswered: (write) => director.onApiWrite(write, 'after the answer'),
+    onDeletionSeen: deletions.seen,
+    onStart: () => story.tell('operator', 'starts'),
+    onEnd(how) {
+      story.tell('fault', `the operator ${how}`);
+      deletions.forget();
+    },
+    // Nothing is in front of it, and it is lost with the process.
+    beforeNext: () => (link === undefined ? ledger.follow().then(ledger.forgetAll) : Promise.resolve()),
   });
 
-  function noteWritten(written: readonly Written[], number: number): void {
-    for (const { effect, id } of written) {
-      lastWriteAt = clock.now();
-      story.tell('registry', `write ${number}: ${effect} ${canonical(id)}`);
-      if (effect === 'register') registeredAt.set(id, wanted.length - 1);
-      if (effect === 'deregister') checkAbsence(id);
-    }
-    units.push({ written: written.map(({ effect, id }) => ({ effect, change: { instance: { id: canonical(id) } } })) });
-  }
-
-  /** Whatever the operator may have seen so far: was there a moment since it registered the entry when nobody wanted it? */
-  function checkAbsence(id: string): void {
-    if (wanted.slice(registeredAt.get(id) ?? 0).some((ids) => !ids.has(id))) return;
-    absences.push(`${canonical(id)} was wanted all the time, and was removed at ${story.time()}`);
-  }
+  const lastWriteAt = () => Math.max(apiWrittenAt, ledger.writtenAt());
 
   const gate = openGate({
     clock,
-    truth: {
-      async changes() {
-        const now = byId(await place.standing());
-        const written = (await place.changes?.()) ?? difference(known, now);
-        known = now;
-        return written;
-      },
-      async wipe() {
-        const ids = [...byId(await place.standing()).keys()];
-        await place.wipe();
-        known = new Map();
-        return ids;
-      },
-    },
+    truth: ledger,
     onCall: director.onCall,
     onUnit(number, written) {
-      noteWritten(written, number);
+      ledger.note(written, number);
       director.onUnit(number, 'before the answer');
     },
     onUnitAnswered: (number) => director.onUnit(number, 'after the answer'),
@@ -164,10 +145,10 @@ export async function playReal({ world, workload, registry, plan, reference, wit
     },
     onClaimAnswered: (number) => director.onClaim(number, 'after the answer'),
     onTrouble: (trouble) => story.tell('fault', `the registry: ${trouble}`),
-    onWiped: forget,
+    onWiped: ledger.forget,
     onArrivedLate() {
       story.tell('fault', 'what the operator that froze had sent has arrived, and it goes on');
-      frozen?.kill('SIGCONT');
+      replicas.thaw();
       director.over();
     },
     onHealed() {
@@ -178,77 +159,6 @@ export async function playReal({ world, workload, registry, plan, reference, wit
     breakConnections: () => link?.breakConnections(),
   });
 
-  async function start(): Promise<void> {
-    await lost;
-    const number = ++starts;
-    story.tell('operator', 'starts');
-    const isCurrent = () => alive?.number === number;
-    const proxy = await openApiProxy({
-      upstream: world.upstream,
-      scope,
-      history,
-      clock,
-      conditions,
-      onWrite(what, effective) {
-        lastWriteAt = clock.now();
-        story.tell('operator', `status write ${++apiWrites}: ${canonical(what)}${effective ? '' : ' (nothing new)'}`);
-        director.onApiWrite(apiWrites, 'before the answer');
-        return apiWrites;
-      },
-      onAnswered: (write) => void clock.setTimer(10, () => director.onApiWrite(write, 'after the answer')),
-      onDeletionSeen(version) {
-        if (isCurrent()) deletions.seen(version);
-      },
-    });
-    proxies.push(proxy);
-    const operator = await startOperator({
-      directory,
-      name: `${token}-${number}`,
-      api: proxy.url,
-      token: await world.operatorToken(),
-      clusterName,
-      elects: plan.fault.kind === 'overtaken',
-      without,
-    });
-    operators.push(operator);
-    alive = { operator, proxy, number };
-  }
-
-  /** Of a registry that nothing is in front of. */
-  async function followLog(): Promise<void> {
-    const written = (await place.changes?.()) ?? [];
-    if (written.length > 0) noteWritten(written, units.length + 1);
-    const standing = new Map(known);
-    for (const { effect, id } of written) {
-      if (effect === 'deregister') standing.delete(id);
-      else standing.set(id, { id, content: '', stamp: '' });
-    }
-    known = standing;
-  }
-
-  function forget(ids: Iterable<string>): void {
-    for (const id of ids) wiped.set(canonical(id), (wiped.get(canonical(id)) ?? 0) + 1);
-    known = new Map();
-  }
-
-  function kill(): void {
-    story.tell('fault', 'the operator dies');
-    alive?.operator.kill('SIGKILL');
-    // With all that is in it.
-    if (link === undefined) lost = followLog().then(() => forget(known.keys()));
-    alive?.proxy.close();
-    alive = undefined;
-    deletions.forget();
-  }
-
-  function freeze(): void {
-    story.tell('fault', 'the operator freezes');
-    frozen = alive?.operator;
-    frozen?.kill('SIGSTOP');
-    alive = undefined;
-    deletions.forget();
-  }
-
   // What users want, apart from what stands: a model of the API server that only they write to.
   const model = openApiServer(clock);
   model.listen(() => {
@@ -258,66 +168,35 @@ export async function playReal({ world, workload, registry, plan, reference, wit
     );
   });
 
-  async function write(one: UserWrite): Promise<void> {
-    const { path } = requestOf(one);
-    for (let waited = 0; mustWait(one) && waited < PATIENCE_MS; waited += LOOK_MS) await delay(LOOK_MS);
-    if ('remove' in one && model.get(addressOf(path)) === undefined) return;
-    const before = model.history.length;
-    model.write(requestOf(one), 'user');
-    const event = model.history.at(-1);
-    if (event === undefined || model.history.length === before) return;
-    const number = ++userEvents;
-    story.tell('users', `${number}: ${event.type} ${event.resource} ${canonical(event.key)}`);
-    director.beforeUserEvent(number);
-    if (one !== SYSTEM) director.onUserEvent(number, await reallyWrite(one, event));
-  }
-
-  /** Gives the version that it made. */
-  async function reallyWrite(one: UserWrite, { resource, key }: Recorded): Promise<number> {
-    if ('put' in one) return Number((await world.kube.apply(one.put)).metadata.resourceVersion);
-    const from = history.events.length;
-    await world.kube.remove(one.remove as Target);
-    const isIt = (event: Recorded) =>
-      event.resource === resource &&
-      event.key === key &&
-      history.events.indexOf(event) >= from &&
-      (event.type === 'DELETED' || event.object.metadata.deletionTimestamp !== undefined);
-    return (await history.find(isIt)).version;
-  }
-
-  /** Nobody makes an object anew before the old one is gone, or leaves entries behind that do not stand yet. */
-  function mustWait(one: UserWrite): boolean {
-    const { resource, key } = addressOf(requestOf(one).path);
-    const object = history.all(resource).find((other) => keyOf(other) === key);
-    if ('put' in one) return object?.metadata.deletionTimestamp !== undefined;
-    if (object?.spec?.deletionPolicy !== 'Retain') return false;
-    const { name } = object.spec.serviceRef;
-    return ![...known.keys()].some((id) => id.startsWith(`${clusterName}/${names.ns}/${name}/`));
-  }
+  const users = createUsers({
+    world,
+    history,
+    model,
+    standing: (service) =>
+      [...ledger.known().keys()].some((id) => id.startsWith(`${clusterName}/${names.ns}/${service}/`)),
+    onWrite(number, { type, resource, key }) {
+      story.tell('users', `${number}: ${type} ${resource} ${canonical(key)}`);
+      director.beforeUserEvent(number);
+    },
+    onWritten: director.onUserEvent,
+  });
 
   async function state(): Promise<State> {
-    if (link === undefined) await followLog();
-    const entries = (await place.standing())
-      .map(({ id, content }) => ({ id: canonical(id), content: canonical(content) }))
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
-    const objects = SHOWN.flatMap((resource) =>
-      history
-        .all(resource)
-        .map((object): object =>
-          JSON.parse(anywhere(canonical(JSON.stringify({ resource, ...withoutTimes(object) })))),
-        ),
-    ).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-    return { entries, objects };
+    if (link === undefined) await ledger.follow();
+    return stateOf(await place.standing(), history, canonical);
   }
 
   /** What was before is shown two seconds after the write, which a step may not last. */
   const isDue = () =>
-    plan.fault.kind === 'stale' && userEvents >= plan.fault.after && !director.isOn() && !director.isOver();
+    plan.fault.kind === 'stale' && users.writes() >= plan.fault.after && !director.isOn() && !director.isOver();
 
   /** What is wanted stands, and nothing was written for a while; or nothing was for longer: not all that is wanted comes to stand, and the other way round. */
   function isCalm(from: number): boolean {
-    const stillMs = clock.now() - Math.max(from, lastWriteAt);
-    return lastWriteAt > 0 && stillMs > (isDeepStrictEqual(new Set(known.keys()), wanted.at(-1)) ? CALM_MS : STILL_MS);
+    const stillMs = clock.now() - Math.max(from, lastWriteAt());
+    return (
+      lastWriteAt() > 0 &&
+      stillMs > (isDeepStrictEqual(new Set(ledger.known().keys()), wanted.at(-1)) ? CALM_MS : STILL_MS)
+    );
   }
 
   /** Until the step is done, or cannot be expected to be. */
@@ -330,7 +209,8 @@ export async function playReal({ world, workload, registry, plan, reference, wit
       const limitMs = director.isOn() ? stepLimitMs(plan.fault) : PATIENCE_MS;
       const isPast = clock.now() - from > limitMs;
       // Whoever is overtaken must find that the world has gone on.
-      if (isDone && !isDue() && (!director.isOn() || plan.fault.kind === 'overtaken')) return now;
+      if (isDone && clock.now() - from > APART_MS && !isDue() && (!director.isOn() || plan.fault.kind === 'overtaken'))
+        return now;
       if (isPast && !director.isLong()) {
         story.tell('judge', `the users go on, although this is not done: ${differenceOf(now, expected)}`);
         return now;
@@ -350,10 +230,10 @@ export async function playReal({ world, workload, registry, plan, reference, wit
       audit: { intervalSeconds: AUDIT_SECONDS },
     };
     try {
-      for (const one of [SYSTEM, ...stageOf(names, spec)]) await write(one);
+      for (const one of [SYSTEM, ...stageOf(names, spec)]) await users.write(one);
       // No cluster is without any, and a first list that is empty may be one of a server that cannot say yet: removals would wait for the next one.
       await world.kube.apply(slice(names.ns, names.of('nobody'), ['10.70.9.9']));
-      await start();
+      await replicas.start();
       states.push(await finishStep(0));
       for (const [index, { step, onceAllStands = false, writes, aSecondLater = [] }] of workload
         .steps(names)
@@ -362,22 +242,22 @@ export async function playReal({ world, workload, registry, plan, reference, wit
           await delay(LOOK_MS);
         story.tell('users', `step ${index + 1}: ${step}`);
         director.onStep(index + 1);
-        for (const one of writes) await write(one);
+        for (const one of writes) await users.write(one);
         if (aSecondLater.length > 0) await delay(SECOND_MS);
-        for (const one of aSecondLater) await write(one);
+        for (const one of aSecondLater) await users.write(one);
         states.push(await finishStep(index + 1));
       }
       const changedAt = clock.now();
       for (let waited = 0; director.isOn() && waited < 300_000; waited += LOOK_MS) await delay(LOOK_MS);
       const calmFrom = Math.max(changedAt, director.overAt());
-      await starting;
+      await replicas.started();
       const right = reference?.states.at(-1);
       story.tell('judge', `all is calm from ${story.time(calmFrom)}`);
       // Until it is right and stays so. What has to be proved absent takes longer.
       for (;;) {
         missedDeletion = deletions.wasMissed(history.events);
         const deadline = calmFrom + CONVERGED_MS + (missedDeletion ? PROOF_MS : 0);
-        const from = Math.max(lastWriteAt, calmFrom);
+        const from = Math.max(lastWriteAt(), calmFrom);
         const isRight = right === undefined || isDeepStrictEqual(await state(), right);
         if (isRight && from <= deadline) convergedMs = from - calmFrom;
         else convergedMs = undefined;
@@ -392,23 +272,19 @@ export async function playReal({ world, workload, registry, plan, reference, wit
       await link?.close();
     }
     const end = states.at(-1) ?? { entries: [], objects: [] };
-    for (const operator of operators) {
-      for (const line of await operator.log())
-        if (line.level === 'error') defects.push(canonical(JSON.stringify(line)));
-      for (const line of await operator.stray()) defects.push(canonical(line));
-    }
+    defects.push(...(await defectsOf(operators)).map(canonical));
     return {
       plan,
       story: story.lines,
       states,
-      units,
+      units: ledger.units,
       end,
-      wiped,
-      absences,
+      wiped: ledger.wiped,
+      absences: ledger.absences,
       defects,
       restless:
         convergedMs === undefined && isDeepStrictEqual(end, reference?.states.at(-1))
-          ? [`something was written at ${story.time(lastWriteAt)}, after all was calm`]
+          ? [`something was written at ${story.time(lastWriteAt())}, after all was calm`]
           : [],
       unplayed: director.isOver() ? [] : [`the fault of the plan never came about: ${told(plan.fault)}`],
       missedDeletion,
@@ -417,7 +293,7 @@ export async function playReal({ world, workload, registry, plan, reference, wit
       tookMs: performance.now() - began,
     };
   } finally {
-    for (const proxy of proxies) proxy.close();
+    replicas.close();
     await world.sweep(names.ns, history);
     history.forget();
     await place.wipe();
@@ -425,7 +301,7 @@ export async function playReal({ world, workload, registry, plan, reference, wit
   }
 
   function allStands(): boolean {
-    return [...(wanted.at(-1) ?? [])].every((id) => known.has(id));
+    return [...(wanted.at(-1) ?? [])].every((id) => ledger.known().has(id));
   }
 }
 
@@ -446,14 +322,3 @@ const stepLimitMs = (fault: Fault): number => {
       return PATIENCE_MS;
   }
 };
-
-function differenceOf(now: State, expected: State | undefined): string {
-  const lines = ({ entries, objects }: State) => [...entries, ...objects].map((one) => JSON.stringify(one));
-  const [is, was] = [lines(now), expected === undefined ? [] : lines(expected)];
-  const lacking = was.filter((line) => !is.includes(line)).map((line) => `- ${line}`);
-  return [...lacking, ...is.filter((line) => !was.includes(line)).map((line) => `+ ${line}`)].join('\n');
-}
-
-/** Where and when is another thing in every run. */
-const anywhere = (text: string): string =>
-  text.replace(/127\.0\.0\.1:\d+/g, 'LINK').replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'THEN');
