@@ -1,4 +1,5 @@
 // Two leaders of one cluster: the old one stands still in the middle of what it decided, the new one claims, reads and writes, and the old one goes on.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Change } from '../../src/mirror/change.ts';
 import { canonical, type Instance, sameInstance } from '../../src/mirror/instance.ts';
 import { RegistryError } from '../../src/registries/error.ts';
@@ -162,6 +163,8 @@ export async function playRace(subject: RaceSubject, plan: RacePlan, bytes: numb
 /** Of what Nacos promises, and what is promised of it. */
 const REPAIR_MS = 5_000;
 
+const AGAIN_MS = 100;
+
 /** It hears that its time is over, and writes nothing of what it decided. */
 async function isFencedOff(old: ServiceRegistry, { batches }: Scene): Promise<readonly string[]> {
   const check = () =>
@@ -224,10 +227,20 @@ function mendingBy(registry: ServiceRegistry, cluster: string) {
     repairs++;
     const results = await registry.apply(changes, never);
     repairedAt = performance.now();
-    // What failed is tried again.
-    if (!results.every(({ ok }) => ok)) await mend();
+    if (!results.every(({ ok }) => ok)) throw new Error('some of it was not written');
   };
-  const watched = registry.watch({ cluster }, () => void inTurn(mend).catch(() => {}), ending.signal).catch(() => {});
+  const onHint = (): void =>
+    void inTurn(mend).catch(async () => {
+      await delay(AGAIN_MS);
+      onHint();
+    });
+  const follow = async (): Promise<void> => {
+    while (!ending.signal.aborted) {
+      await registry.watch({ cluster }, onHint, ending.signal).catch(() => {});
+      await delay(AGAIN_MS);
+    }
+  };
+  const watched = follow();
   return {
     write: <T>(next: readonly Instance[], write: () => Promise<T>): Promise<T> =>
       inTurn(() => {

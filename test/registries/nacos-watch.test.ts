@@ -53,6 +53,18 @@ describe('a watch', () => {
     await until('a hint', async () => (hints() === 2 ? true : undefined));
   });
 
+  it('of a cluster tells of what another client has put into a service that this one writes to before it was found', async () => {
+    const server = await serve({ takesPersistent: true });
+    const http = fakeHttp({ version: async () => '3.0.0' });
+    const registry = open([server], http);
+    const { hints } = await watched(registry, { cluster: CLUSTER });
+    assertOk(await open([server], http).apply([register(sampleOf(CLUSTER, { number: 1 }))], never));
+    assertOk(await registry.apply([register(sampleOf(CLUSTER, { number: 2 }))], never));
+    await until('a hint', async () => (hints() === 2 ? true : undefined));
+    for (const number of [3, 4]) assertOk(await registry.apply([register(sampleOf(CLUSTER, { number }))], never));
+    assert.equal(hints(), 2);
+  });
+
   it('of a cluster looks again at a service that was empty, since its first entry may be on its way', async () => {
     const server = await serve({ takesPersistent: true });
     const http = fakeHttp({ version: async () => '3.0.0' });

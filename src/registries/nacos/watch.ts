@@ -95,6 +95,17 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
     followed.set(service, contentOf(service, overlaid(info, recent.of(service)), cluster, info.shielded));
   };
 
+  /** Of a service that we write to before it was found: what else it holds may have come after the last list. */
+  const followOwn = async (service: string, known: Map<string, string>): Promise<void> => {
+    followed.set(service, known);
+    const info = await subscriptions.begin(service, subscriber, signal);
+    const now = contentOf(service, overlaid(info, recent.of(service)), cluster, info.shielded);
+    const before = followed.get(service) ?? NOTHING;
+    for (const place of recent.unsettled(service)) keep(now, place, before.get(place));
+    followed.set(service, now);
+    if (!equal(before, now)) hint();
+  };
+
   const lookLater = async (service: string): Promise<void> => {
     if (looking.has(service)) return;
     looking.add(service);
@@ -127,7 +138,7 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
     if (host !== undefined && !isOurs(host, cluster)) return;
     const known = followed.get(service);
     if (known === undefined) {
-      if (host !== undefined) follow(service).catch(fail);
+      if (host !== undefined) followOwn(service, contentOf(service, [host], cluster, false)).catch(fail);
     } else keep(known, place, host && contentOf(service, [host], cluster, false).get(place));
   });
   const end = () => {
