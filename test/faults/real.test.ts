@@ -34,7 +34,7 @@ const JOBS: readonly Job[] = [
   { plan: 'rename/crash/10@Memory' },
   { plan: 'rename/list/60@Memory' },
 ];
-const LANES = 10;
+const LANES = 18;
 
 describe('a fault that really strikes', { timeout: 560_000 }, async () => {
   const jobs = await Promise.all(JOBS.map(async (job) => ({ ...job, ...(await findRealPlan(job.plan)) })));
