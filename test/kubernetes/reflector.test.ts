@@ -66,6 +66,7 @@ test('a watch that cannot be opened again leads to a list: the server may come b
     assert.match(log.lines.map(({ message }) => message).join('\n'), /older than before/);
     const lists = server.requests.filter(({ kind }) => kind === 'list').map(({ at }) => at);
     assert.ok(lists.at(-1)! - lists[1]! >= 200, 'not believed before a second list, 200 ms later');
+    await until(() => server.count('watch') === 3, 'the watch from there');
     const watches = server.requests.filter(({ kind }) => kind === 'watch');
     assert.deepEqual(
       watches.map(({ query }) => query.get('resourceVersion')),
