@@ -1,4 +1,5 @@
 // What stands in each real registry, by its own protocol, with what it keeps of the past of an entry.
+import { createHash } from 'node:crypto';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { consulHarness } from '../conformance/consul-harness.ts';
 import { rawEtcd } from '../conformance/etcd-harness.ts';
@@ -142,8 +143,15 @@ async function openZooKeeperTruth(): Promise<Truth> {
       });
       return byAddress(seen);
     },
-    // Sessions are transactions too.
-    writes: async () => String(await server.zxid()),
+    // Not by the transactions of the server: that the session of a process ended which was killed long ago is one too.
+    async writes() {
+      const entries = await raw.entries('/services');
+      const services = [...new Set(entries.map(({ service }) => service))];
+      const directories = await Promise.all(services.map((service) => raw.get(`/services/${service}`)));
+      const nodes = [...entries, ...directories.filter((one) => one !== undefined)];
+      const stamps = nodes.map(({ path, stat }) => `${path} ${hex(stat, 'mzxid')} ${hex(stat, 'pzxid')}`).sort();
+      return createHash('sha256').update(stamps.join()).digest('hex').slice(0, 12);
+    },
     async stop() {
       await raw.close();
       await server.stop();
