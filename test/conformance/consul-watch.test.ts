@@ -51,12 +51,13 @@ describe('a watch of a cluster', () => {
         ];
         const sick = { ...one, health: 'unhealthy' as const };
         const own: readonly (() => Promise<unknown>)[] = [
-          () => registry.apply([one, two, three].map(register), never),
-          () => registry.apply([update(sick, one)], never),
-          () => registry.apply([update({ ...two, weight: 7 }, two), deregister(three)], never),
-          () => registry.apply([update({ ...two, liveness: 'leased' }, two)], never),
+          async () => assertOk(await registry.apply([one, two, three].map(register), never)),
+          async () => assertOk(await registry.apply([update(sick, one)], never)),
+          async () => assertOk(await registry.apply([update({ ...two, weight: 7 }, two), deregister(three)], never)),
+          async () => assertOk(await registry.apply([update({ ...two, liveness: 'leased' }, two)], never)),
           () => registry.list(cluster, never),
-          () => registry.apply([update(one, sick), update(two, { ...two, liveness: 'leased' })], never),
+          async () =>
+            assertOk(await registry.apply([update(one, sick), update(two, { ...two, liveness: 'leased' })], never)),
           () => registry.kv.put(`${cluster}-web`, 'key', 'value', never),
         ];
         for (const write of own) {
