@@ -73,18 +73,20 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
   const strange = new Set<string>();
   const looking = new Set<string>();
 
-  const changed = (service: string, info: ServiceInfo) => {
-    recent.confirm(service, info);
-    const written = recent.of(service);
-    const unsettled = recent.unsettled(service);
-    // The server is behind, or somebody was quicker than it: that is told apart when it must have caught up.
-    if (written.size > 0 || unsettled.size > 0) void lookLater(service);
-    const now = contentOf(service, overlaid(info, written), cluster, info.shielded);
+  const take = (service: string, info: ServiceInfo) => {
+    const now = contentOf(service, overlaid(info, recent.of(service)), cluster, info.shielded);
     const before = followed.get(service) ?? NOTHING;
-    for (const place of unsettled) keep(now, place, before.get(place));
+    for (const place of recent.unsettled(service)) keep(now, place, before.get(place));
     if (equal(before, now)) return;
     followed.set(service, now);
     hint();
+  };
+
+  const changed = (service: string, info: ServiceInfo) => {
+    recent.confirm(service, info);
+    // The server is behind, or somebody was quicker than it: that is told apart when it must have caught up.
+    if (recent.of(service).size > 0 || recent.unsettled(service).size > 0) void lookLater(service);
+    take(service, info);
   };
   const subscriber: Subscriber = { changed, lost: () => fail(lost()) };
 
@@ -98,12 +100,7 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
   /** Of a service that we write to before it was found: what else it holds may have come after the last list. */
   const followOwn = async (service: string, known: Map<string, string>): Promise<void> => {
     followed.set(service, known);
-    const info = await subscriptions.begin(service, subscriber, signal);
-    const now = contentOf(service, overlaid(info, recent.of(service)), cluster, info.shielded);
-    const before = followed.get(service) ?? NOTHING;
-    for (const place of recent.unsettled(service)) keep(now, place, before.get(place));
-    followed.set(service, now);
-    if (!equal(before, now)) hint();
+    take(service, await subscriptions.begin(service, subscriber, signal));
   };
 
   const lookLater = async (service: string): Promise<void> => {
