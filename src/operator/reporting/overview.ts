@@ -1,5 +1,6 @@
 import type { Registration, RegistryObject } from '../../api/kinds.generated.ts';
 import type { Instance } from '../../mirror/instance.ts';
+import type { StatusPage } from '../../telemetry/status-page.ts';
 import { allRegistrations, type Caches } from '../cluster/caches.ts';
 import type { Leadership } from '../leading/leadership.ts';
 import type { RegistrySet } from '../registry/registry-set.ts';
@@ -7,17 +8,7 @@ import type { Outcomes } from './outcomes.ts';
 
 /** What the operator shows of itself over HTTP. */
 
-export interface Summary {
-  readonly registries: readonly {
-    readonly name: string;
-    readonly type: string;
-    readonly up: boolean;
-    readonly desired: number;
-    readonly registered: number;
-    readonly owned: number;
-  }[];
-  readonly registrations: { readonly total: number; readonly ready: number };
-}
+export type Summary = Pick<StatusPage, 'registries' | 'registrations'>;
 
 export function summarise(caches: Caches, registries: RegistrySet, outcomes: Outcomes): Summary {
   return {
