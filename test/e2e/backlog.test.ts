@@ -1,6 +1,6 @@
 // What collects while registries are away, and what slow ones cost the others.
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openSlowLink } from '../links/slow-link.ts';
 import { eventually, throughout } from './eventually.ts';
@@ -16,7 +16,9 @@ const BESIDE: Readonly<Partial<Record<OwnType, readonly number[]>>> = { Nacos: [
 /** A server, and the way to it that the operator takes. */
 async function open(type: OwnType) {
   const server = await openOwn(type);
-  return { ...server, link: await openSlowLink(server.port, BESIDE[type]) };
+  const link = await openSlowLink(server.port, BESIDE[type]);
+  after(() => link.close());
+  return { ...server, link };
 }
 
 const [stage, ...servers] = await Promise.all([openStage(), ...OWN_TYPES.map(open)]);
@@ -84,7 +86,7 @@ test('of 200 slices that change twice while their registry is stopped the last s
   const seconds = (performance.now() - downAt) / 1_000;
   const { text: metrics } = await stage.operator.get('/metrics');
   for (const { type, registry, link } of worlds) {
-    const probes = burstsOf(link.arrivals.filter((at) => at >= downAt));
+    const probes = burstsOf(link.arrivals().filter((at) => at >= downAt));
     t.diagnostic(`${type} was asked ${probes} times in ${seconds.toFixed(1)} s`);
     // Of the watch, which tries again ever more seldom, are the last ones.
     assert.ok(probes > seconds / 4 && probes <= seconds + 6, `${type} was asked ${probes} times in ${seconds} s`);
@@ -159,12 +161,12 @@ test('registries that answer 2 s late do not make changes of another one slower'
     return times.sort((a, b) => a - b)[CHANGES / 2] ?? assert.fail();
   };
   const alone = await median(0);
-  for (const { link } of worlds) link.lateMs = 2_000;
+  for (const { link } of worlds) link.answerLate(2_000);
   const beside = await median(CHANGES);
   t.diagnostic(`p50 ${Math.round(alone)} ms without, ${Math.round(beside)} ms beside`);
   assert.ok(beside <= 3 * Math.max(alone, 20), `${beside} ms beside slow ones, ${alone} ms without`);
   for (const world of worlds) assert.ok((await held(world, 2)) < count, `${world.type} was behind all the time`);
-  for (const { link } of worlds) link.lateMs = 0;
+  for (const { link } of worlds) link.answerLate(0);
   await allHave(2, 120_000);
 });
 

@@ -1,58 +1,37 @@
-// The way to a server, on which answers can be late, and everybody who comes is counted.
-import { connect, createServer, type Socket } from 'node:net';
-import { after } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+// The ways to a server that listens on several ports, on which answers can be late, and everybody who comes is counted.
 import { onFreePorts } from '../servers/process.ts';
+import { openTcpLink, type TcpLink } from './tcp-link.ts';
 
-export interface SlowLink {
-  readonly port: number;
-  /** Every answer comes so much later. */
-  lateMs: number;
-  /** When each connection was asked for, by `performance.now()`. */
-  readonly arrivals: readonly number[];
+export interface SlowLink extends Pick<TcpLink, 'port' | 'answerLate' | 'close'> {
+  /** At all of its ports. */
+  arrivals(): readonly number[];
 }
 
-/** `beside`: distances from the port at which the server, and so the link, takes connections too. Call at the top level of a file. */
+/** `beside`: distances from the port at which the server, and so the link, takes connections too. */
 export async function openSlowLink(target: number, beside: readonly number[] = []): Promise<SlowLink> {
-  const sockets = new Set<Socket>();
-  const arrivals: number[] = [];
-  const listenerFor = (distance: number) =>
-    createServer((client) => {
-      arrivals.push(performance.now());
-      const server = connect(target + distance, '127.0.0.1');
-      for (const socket of [client, server]) {
-        sockets.add(socket);
-        socket.on('error', () => {}).once('close', () => sockets.delete(socket));
-      }
-      client.on('data', (data) => server.write(data)).once('close', () => server.destroy());
-      let last = Promise.resolve();
-      const later = (run: () => void) => {
-        const due = delay(link.lateMs, undefined, { ref: false });
-        last = last.then(async () => {
-          await due;
-          if (!client.destroyed) run();
-        });
-      };
-      server.on('data', (data) => later(() => client.write(data))).once('close', () => later(() => client.destroy()));
-    });
-  const listeners = new Map([0, ...beside].map((distance) => [distance, listenerFor(distance)]));
-  const port = await onFreePorts(
+  const links = await onFreePorts(
     ['link'],
     async (ports) => {
-      for (const [distance, listener] of listeners) {
-        await new Promise<void>((resolve, reject) =>
-          listener.once('error', reject).listen(ports.link + distance, '127.0.0.1', resolve),
-        );
-        listener.unref();
+      const opened: TcpLink[] = [];
+      try {
+        for (const distance of [0, ...beside])
+          opened.push(await openTcpLink(target + distance, { port: ports.link + distance }));
+        return opened;
+      } catch (error) {
+        await Promise.all(opened.map((link) => link.close()));
+        throw error;
       }
-      return ports.link;
     },
     beside,
   );
-  const link: SlowLink = { port, lateMs: 0, arrivals };
-  after(() => {
-    for (const socket of sockets) socket.destroy();
-    for (const listener of listeners.values()) listener.close();
-  });
-  return link;
+  return {
+    port: links[0]?.port ?? 0,
+    arrivals: () => links.flatMap((link) => link.arrivals).sort((a, b) => a - b),
+    answerLate(ms) {
+      for (const link of links) link.answerLate(ms);
+    },
+    async close() {
+      await Promise.all(links.map((link) => link.close()));
+    },
+  };
 }

@@ -17,6 +17,8 @@ export interface Disturbances {
 
 export interface TcpLink extends Disturbances {
   readonly port: number;
+  /** When each connection was asked for, by `performance.now()`. */
+  readonly arrivals: readonly number[];
   /** Breaks every connection, and takes no new ones until `heal`. */
   cut(): void;
   /** What the server says passes so much later, from now on. */
@@ -60,11 +62,13 @@ export async function openTcpLink(
   { conversation = plain, port = 0 }: { readonly conversation?: () => Conversation; readonly port?: number } = {},
 ): Promise<TcpLink> {
   const pairs = new Set<Pair>();
+  const arrivals: number[] = [];
   let state: 'open' | 'frozen' | 'cut' = 'open';
   let damage: 'none' | 'cut' | 'truncate' = 'none';
   let lateMs = 0;
 
   const listener = createServer((client) => {
+    arrivals.push(performance.now());
     if (state === 'cut') {
       client.resetAndDestroy();
       return;
@@ -112,6 +116,7 @@ export async function openTcpLink(
   };
   return {
     port: listeningAt,
+    arrivals,
     freeze() {
       state = 'frozen';
       for (const pair of pairs) stall(pair);
