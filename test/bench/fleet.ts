@@ -1,6 +1,8 @@
 // Services and EndpointSlices written straight to the API server: no Pods, no endpoint controller, so that a fleet of any
 // size stands in seconds and every change of it has a known moment.
+
 import type { KubeClient, KubeRequest } from '../../src/kubernetes/client.ts';
+import { inLanes } from '../lanes.ts';
 
 export type Fleet = {
   readonly services: number;
@@ -34,7 +36,7 @@ export async function createFleet(clients: readonly KubeClient[], services: numb
   for (let index = 0; index < NAMESPACES; index++)
     await post('/api/v1/namespaces', { metadata: { name: namespaceOf(index), labels: { bench: 'true' } } });
 
-  await inParallel(services, async (index) => {
+  await inLanes(Array(services).keys(), PARALLEL, async (index) => {
     await post(`/api/v1/namespaces/${namespaceOf(index)}/services`, serviceManifest(index));
     await post(slicesPath(index), sliceManifest(index, endpoints));
   });
@@ -111,11 +113,3 @@ const endpointAt = (index: number) => ({
   addresses: [addressOf(index)],
   conditions: { ready: true, serving: true, terminating: false },
 });
-
-async function inParallel(count: number, work: (index: number) => Promise<void>): Promise<void> {
-  const waiting = Array.from({ length: count }, (_, index) => index).values();
-  const worker = async () => {
-    for (const index of waiting) await work(index);
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
-}

@@ -3,6 +3,7 @@ import { Agent, request } from 'node:http';
 import { openNacosRegistry } from '../../src/registries/nacos/nacos.ts';
 import type { NacosSettings } from '../../src/registries/nacos/settings.ts';
 import type { ServiceRegistry } from '../../src/registries/registry.ts';
+import { inLanes } from '../lanes.ts';
 import { until } from '../servers/until.ts';
 
 /** As the operator opens it by default, with the differences that a test wants. */
@@ -104,7 +105,7 @@ export function rawNacos(address: string, group: string, access: { readonly toke
 
   async function view(): Promise<readonly RawEntry[]> {
     const found: RawEntry[] = [];
-    await inParallel(await names(), async (service) => void found.push(...(await viewOf(service))));
+    await inLanes(await names(), PARALLEL, async (service) => void found.push(...(await viewOf(service))));
     return found.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
   }
 
@@ -175,7 +176,7 @@ export function rawNacos(address: string, group: string, access: { readonly toke
     /** Of a persistent entry; succeeds when it is gone already. */
     remove: async (entry: RawEntry): Promise<void> => void (await call('DELETE', '/instance', placed(entry))),
     removeAll: (entries: readonly RawEntry[]): Promise<void> =>
-      inParallel(entries, async (entry) => void (await call('DELETE', '/instance', placed(entry)))),
+      inLanes(entries, PARALLEL, async (entry) => void (await call('DELETE', '/instance', placed(entry)))),
     /** A service whose entries the server does not check. */
     async prepare(service: string): Promise<void> {
       await ask('POST', '/service', { ...named(service), protectThreshold: '0' });
@@ -203,11 +204,3 @@ export function rawNacos(address: string, group: string, access: { readonly toke
 
 const sortKey = ({ service, ip, port, metadata }: RawEntry): string =>
   `${service} ${ip} ${port} ${JSON.stringify(metadata)}`;
-
-async function inParallel<Item>(items: Iterable<Item>, run: (item: Item) => Promise<void>): Promise<void> {
-  const waiting = items[Symbol.iterator]();
-  const worker = async () => {
-    for (let next = waiting.next(); next.done !== true; next = waiting.next()) await run(next.value);
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
-}

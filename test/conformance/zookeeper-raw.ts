@@ -13,6 +13,16 @@ type Done<T> = (error: Error | zookeeper.Exception | null, value: T) => void;
 
 const { NO_NODE, NODE_EXISTS } = zookeeper.Exception;
 
+/** With a client of its own each time: one that has seen more than the server has after a loss is sent away. */
+export async function withRawZooKeeper<T>(address: string, use: (raw: RawZooKeeper) => Promise<T>): Promise<T> {
+  const raw = rawZooKeeper(address);
+  try {
+    return await use(raw);
+  } finally {
+    await raw.close();
+  }
+}
+
 /** `credentials`: user:password of the scheme digest. */
 export function rawZooKeeper(address: string, credentials?: string) {
   const client = zookeeper.createClient(address, { retries: 3 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { rawZooKeeper } from '../conformance/zookeeper-raw.ts';
+import { type RawZooKeeper, withRawZooKeeper } from '../conformance/zookeeper-raw.ts';
 import { openConsul } from '../servers/consul.ts';
 import { openEtcd } from '../servers/etcd.ts';
 import { openNacos } from '../servers/nacos.ts';
@@ -192,15 +192,7 @@ async function ownEtcd(): Promise<OwnRegistry> {
 async function ownZooKeeper(): Promise<OwnRegistry> {
   const { server, images } = await inDirectory((directory) => openZooKeeper({ fsync: false, directory }));
   const port = portOf(server.address);
-  /** With a client of its own each time: one that has seen more than the server has now is sent away. */
-  const reading = async <T>(use: (raw: ReturnType<typeof rawZooKeeper>) => Promise<T>): Promise<T> => {
-    const raw = rawZooKeeper(server.address);
-    try {
-      return await use(raw);
-    } finally {
-      await raw.close();
-    }
-  };
+  const reading = <T>(use: (raw: RawZooKeeper) => Promise<T>) => withRawZooKeeper(server.address, use);
   return {
     type: 'ZooKeeper',
     port,

@@ -1,4 +1,5 @@
 // Every way in which an old leader may stand still while a new one takes over, as far as it is counted here. Pure.
+import { randomOf } from '../random.ts';
 import type { Fate } from './line.ts';
 
 /** Batches of the old leader, decided before it stood still and called at once. */
@@ -58,17 +59,6 @@ export function racePlans(seed: number): readonly RacePlan[] {
 export const toldOf = ({ number, shape, sent, moment, fate, retry }: RacePlan): string =>
   `run ${number}: ${shape}, ${sent === 'unread' ? 'sent and no answer read' : `${(100 * sent).toFixed(2)} % sent`}, ` +
   `goes on ${moment}, ${fate}${retry ? ', with retries' : ''}`;
-
-/** Mulberry32: the same numbers for the same seed, 0 up to, not including, 1. */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function shuffled<Item>(items: readonly Item[], random: () => number): readonly Item[] {
   const order = [...items];

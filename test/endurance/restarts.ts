@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../e2e/eventually.ts';
+import { randomOf } from '../random.ts';
 import { memorySpec } from '../scenarios/registries.ts';
 import { createChurn } from './churn.ts';
 import { NAMESPACE, openGround } from './ground.ts';
 import { createObserver } from './observer.ts';
-import { randomOf } from './race-plan.ts';
 import { assertLeads, isDone } from './readings.ts';
 import type { Replica } from './replica.ts';
 

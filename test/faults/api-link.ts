@@ -71,14 +71,18 @@ export interface ApiLinkOptions {
   onDeletionSeen(version: number): void;
 }
 
-export interface ApiLink {
-  readonly client: KubeClient;
+/** What a fault does to the watches that are open. */
+export interface WatchControls {
   /** Of one resource, as {@link WatchTrouble} names it. */
   breakWatch(resource: string, how: 'end' | 'reset' | '410'): void;
   /** What was held back is sent: of each object its last event. */
   showHidden(resource: string): void;
   /** The conditions have changed for the better. */
   flush(): void;
+}
+
+export interface ApiLink extends WatchControls {
+  readonly client: KubeClient;
   /** What comes after this version stays in the sockets of the process. */
   readUpTo(version: number): void;
 }
@@ -96,6 +100,22 @@ interface OpenWatch {
   end(how: 'end' | 'reset' | '410'): void;
   pump(): void;
   showHidden(): void;
+}
+
+/** For any watches that can do it. */
+export function controlsOf(watches: ReadonlySet<OpenWatch>, conditions: ApiConditions): WatchControls {
+  return {
+    breakWatch(resource, how) {
+      for (const one of [...watches]) if (one.resource === resource) one.end(how);
+    },
+    showHidden(resource) {
+      conditions.hidden.delete(resource);
+      for (const one of watches) if (one.resource === resource) one.showHidden();
+    },
+    flush() {
+      for (const one of watches) one.pump();
+    },
+  };
 }
 
 export function openApiLink(options: ApiLinkOptions): ApiLink {
@@ -332,16 +352,7 @@ export function openApiLink(options: ApiLinkOptions): ApiLink {
       stream: (request) => underway(request, watch(request)),
       async close() {},
     },
-    breakWatch(resource, how) {
-      for (const one of [...watches]) if (one.resource === resource) one.end(how);
-    },
-    showHidden(resource) {
-      conditions.hidden.delete(resource);
-      for (const one of watches) if (one.resource === resource) one.showHidden();
-    },
-    flush() {
-      for (const one of watches) one.pump();
-    },
+    ...controlsOf(watches, conditions),
     readUpTo(version) {
       lastRead = version;
       for (const one of watches) one.pump();

@@ -1,6 +1,6 @@
 // Makes the one fault of a plan happen, at its place and for its time.
 import type { Clock } from '../../src/clock.ts';
-import type { ApiConditions, ApiLink } from './api-link.ts';
+import type { ApiConditions, WatchControls } from './api-link.ts';
 import type { Fault } from './plan.ts';
 import type { RegistryOperation, RegistryTrouble } from './registry-server.ts';
 import type { Story } from './story.ts';
@@ -13,7 +13,7 @@ export interface Stage {
   readonly conditions: ApiConditions;
   kill(): void;
   restart(): void;
-  link(): Pick<ApiLink, 'breakWatch' | 'showHidden' | 'flush'> | undefined;
+  link(): WatchControls | undefined;
   /** Other processes than the one operator. Without them, plans that need some never come about. */
   readonly others?: Others;
 }

@@ -2,9 +2,9 @@
 // chosen: `make faults REAL=1`.
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import { inLanes } from '../lanes.ts';
 import { told } from './plan.ts';
 import { findRealPlan, openRealLaboratory, REAL_REGISTRIES } from './real/laboratory.ts';
-import { inLanes } from './real/lanes.ts';
 import { shortened } from './story.ts';
 
 interface Job {

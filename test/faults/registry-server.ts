@@ -61,11 +61,11 @@ export interface RegistryServerOptions {
 
 const LATENCY_MS = 3;
 /** Long enough for a step, shorter than a deadline. */
-const SLOW_MS = 12_000;
-const REFUSED_MS = 3_000;
-const FROZEN_MS = 20_000;
+export const SLOW_MS = 12_000;
+export const REFUSED_MS = 3_000;
+export const FROZEN_MS = 20_000;
 /** Longer than any deadline of a call. */
-const LONG_FROZEN_MS = 100_000;
+export const LONG_FROZEN_MS = 100_000;
 const TTL_MS = 180_000;
 
 export function openRegistryServer(options: RegistryServerOptions) {

@@ -1,5 +1,6 @@
 // The engine as operator.ts strings it together, between a cluster and registries that are made up: caches are filled by hand, time is
 // virtual, chance is seeded. Everything that a run does follows from its seed.
+
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import type { EndpointSlice, KubeObject, Namespace, Service } from '../../src/api/core.ts';
@@ -50,6 +51,7 @@ import type { ChangeResult, ServiceRegistry } from '../../src/registries/registr
 import { type ProcessClock, processClock } from '../faults/process-clock.ts';
 import { brokenRules } from '../mirror/condition-rules.ts';
 import { CLUSTER } from '../mirror/objects.ts';
+import { randomOf } from '../random.ts';
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts';
 
 /** SIM_TRACE=1: what happens, as it happens. */
@@ -66,13 +68,7 @@ export interface Dice {
 }
 
 export function dice(seed: number): Dice {
-  let state = seed >>> 0;
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const next = randomOf(seed);
   const below = (n: number) => Math.floor(next() * n);
   return {
     next,

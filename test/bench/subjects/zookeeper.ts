@@ -1,5 +1,5 @@
 import zookeeper from 'node-zookeeper-client';
-import { type RawNode, type RawZooKeeper, rawZooKeeper } from '../../conformance/zookeeper-raw.ts';
+import { type RawNode, type RawZooKeeper, rawZooKeeper, withRawZooKeeper } from '../../conformance/zookeeper-raw.ts';
 import { openZooKeeper } from '../../servers/zookeeper.ts';
 import { chunks, crashing, perSecond, type RawLoop, type Subject, timed, timesOf } from './subject.ts';
 
@@ -13,15 +13,7 @@ export const zooKeeperSubject = (liveness: Subject['liveness']): Subject => ({
   rawLoop: 'one transaction of 200 after the other',
   async open() {
     const server = await openZooKeeper();
-    /** With a client of its own each time: one that has seen more than the server has after a loss is sent away. */
-    const reading = async <T>(use: (raw: RawZooKeeper) => Promise<T>): Promise<T> => {
-      const raw = rawZooKeeper(server.address);
-      try {
-        return await use(raw);
-      } finally {
-        await raw.close();
-      }
-    };
+    const reading = <T>(use: (raw: RawZooKeeper) => Promise<T>) => withRawZooKeeper(server.address, use);
     return {
       spec: { type: 'ZooKeeper', zookeeper: { connectString: server.address } },
       count: () =>

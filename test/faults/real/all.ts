@@ -1,11 +1,12 @@
 // The chosen plans with each real registry: node test/faults/real/all.ts [Registry …]. Environment: LANES (12 runs at once), EVERY (1: all that there are).
 // A line for each plan that is red, one now and then of how far it is, and at the end a table.
+
+import { inLanes } from '../../lanes.ts';
 import { knownRealFailure } from '../known.ts';
 import { told } from '../plan.ts';
 import { WORKLOADS } from '../workload.ts';
 import { isChosen } from './choice.ts';
 import { openRealLaboratory, REAL_REGISTRIES, realSubject } from './laboratory.ts';
-import { inLanes } from './lanes.ts';
 
 const asked = process.argv.slice(2);
 const names = asked.length === 0 ? REAL_REGISTRIES : asked;

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../../src/clock.ts';
-import type { ApiConditions, ApiLink, ListTrouble } from '../api-link.ts';
+import { type ApiConditions, controlsOf, type ListTrouble, type WatchControls } from '../api-link.ts';
 import { type Address, addressOf, type Json } from '../api-server.ts';
 import { belongsTo, type History, type Scope, WATCHED } from './recorder.ts';
 import { type Answer, bodyOf, type Passed, type Upstream } from './upstream.ts';
@@ -25,7 +25,7 @@ export interface ApiProxyOptions {
   onDeletionSeen(version: number): void;
 }
 
-export type ApiProxy = Pick<ApiLink, 'breakWatch' | 'showHidden' | 'flush'> & {
+export type ApiProxy = WatchControls & {
   /** `http://127.0.0.1:port` */
   readonly url: string;
   close(): void;
@@ -202,16 +202,7 @@ export async function openApiProxy(options: ApiProxyOptions): Promise<ApiProxy> 
 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    breakWatch(resource, how) {
-      for (const one of [...watches]) if (one.resource === resource) one.end(how);
-    },
-    showHidden(resource) {
-      conditions.hidden.delete(resource);
-      for (const one of watches) if (one.resource === resource) one.showHidden();
-    },
-    flush() {
-      for (const one of watches) one.pump();
-    },
+    ...controlsOf(watches, conditions),
     close() {
       closing.abort();
       server.close();

@@ -2,7 +2,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../../src/clock.ts';
 import type { Call, CallHandler, Fate } from '../../links/call.ts';
-import type { Effect, RegistryOperation, RegistryTrouble } from '../registry-server.ts';
+import {
+  type Effect,
+  FROZEN_MS,
+  LONG_FROZEN_MS,
+  REFUSED_MS,
+  type RegistryOperation,
+  type RegistryTrouble,
+  SLOW_MS,
+} from '../registry-server.ts';
 
 export interface Written {
   readonly effect: Effect;
@@ -37,12 +45,6 @@ export interface GateOptions {
   breakConnections(): void;
 }
 
-/** Long enough for a step, shorter than a deadline. */
-const SLOW_MS = 12_000;
-const REFUSED_MS = 3_000;
-const FROZEN_MS = 20_000;
-/** Longer than any deadline of a call. */
-const LONG_FROZEN_MS = 100_000;
 /** In which what has left for the operator is with it. */
 const DELIVERED_MS = 10;
 /** A write that has no answer by then has none: its connection broke. */
