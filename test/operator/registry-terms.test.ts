@@ -145,6 +145,37 @@ describe('a registry that another replica leads', () => {
     const mine = { cluster: 'prod', owner: 'uid/roster-system' };
     assert.deepEqual([registry.calls[1]?.claim, registry.calls[2]?.claim], [mine, { ...mine, seat: 'consul' }]);
   });
+
+  it('while this process was suspended between its term and its claim is neither read nor written', async () => {
+    const { clock, registry, worker, terms, runs, asked } = stage();
+    worker.queue.add('shop/web');
+    await registry.only('check').answer();
+    // By our own clock the term still runs.
+    terms.verdict = 'lost';
+    await answerClaims(registry);
+    await clock.advance(100_000);
+    assert.deepEqual(asked(), ['check', 'claim', 'claim']);
+    assert.deepEqual([runs, terms.asked, worker.link.state], [[], 1, 'standby']);
+  });
+
+  it('for all that is known is not read before the election has said that we lead, which is asked once a second', async () => {
+    const { clock, registry, worker, terms, asked } = stage();
+    terms.verdict = 'unknown';
+    await registry.only('check').answer();
+    await answerClaims(registry);
+    for (let second = 0; second < 3; second++) {
+      await clock.advance(1_000);
+      await registry.only('check').answer();
+    }
+    assert.deepEqual([terms.asked, asked().includes('list'), worker.link.state], [4, false, 'opening']);
+    terms.verdict = 'leading';
+    await clock.advance(1_000);
+    await registry.only('check').answer();
+    await registry.only('list').answer();
+    assert.deepEqual([terms.asked, worker.link.state], [5, 'up']);
+    await clock.advance(60_000);
+    assert.equal(terms.asked, 5);
+  });
 });
 
 describe('the end of a term', () => {
@@ -218,9 +249,10 @@ describe('a claim that is gone', () => {
     const { registry, worker, runs, told, terms, claimAndList } = all;
     await claimAndList();
     told.length = 0;
+    const before = terms.asked;
     await applied(all);
     worker.queue.add('shop/web');
-    assert.deepEqual([runs, terms.asked, worker.link.state], [[], 1, 'opening']);
+    assert.deepEqual([runs, terms.asked - before, worker.link.state], [[], 1, 'opening']);
     await claimAndList([entry]);
     assert.deepEqual([runs, worker.link.state], [['shop/web'], 'up']);
     assert.deepEqual(told, ['opening', 'register fenced', 'fenced', 'listed all', 'up']);
@@ -254,6 +286,7 @@ describe('a claim that is gone', () => {
     const all = stage();
     const { clock, registry, worker, told, terms, claimAndList } = all;
     await claimAndList();
+    const before = terms.asked;
     const many = Array.from({ length: 40 }, (_, n) => ({ ...change, instance: instance(`10.0.1.${n}`) }));
     void worker.writer.submit(many);
     await clock.advance(0);
@@ -262,7 +295,9 @@ describe('a claim that is gone', () => {
     for (const batch of batches) await batch.answer(batch.changes.map(() => ({ ok: false, error: FENCED })));
     await claimAndList();
     await clock.advance(5_000);
-    assert.deepEqual([terms.asked, told.filter((line) => line === 'fenced').length, worker.link.state], [1, 1, 'up']);
+    const fences = told.filter((line) => line === 'fenced').length;
+    // Before the claim, and after it.
+    assert.deepEqual([terms.asked - before, fences, worker.link.state], [2, 1, 'up']);
   });
 
   it('is not claimed again when another replica leads by now', async () => {
@@ -280,9 +315,10 @@ describe('a claim that is gone', () => {
     const { clock, terms, asked, claimAndList } = all;
     await claimAndList();
     terms.verdict = 'unknown';
+    const before = terms.asked;
     await applied(all);
     await clock.advance(9_500);
-    assert.equal(terms.asked, 10);
+    assert.equal(terms.asked - before, 10);
     assert.equal(asked().filter((operation) => operation === 'claim').length, 2);
     terms.verdict = 'leading';
     await clock.advance(1_000);

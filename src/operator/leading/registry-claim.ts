@@ -28,6 +28,11 @@ export interface RegistryClaimOptions {
 export interface RegistryClaim {
   /** `check` of the registry, after a claim where none stands. */
   check(signal: AbortSignal): Promise<{ readonly version: string }>;
+  /**
+   * Whether the election says, after the claim, that we lead; asked once for each claim. A process that was suspended before its claim takes the registry from
+   * whoever leads by now, and knows nothing of what happened since; once it is confirmed, a later leader's claim comes after ours.
+   */
+  confirmed(): Promise<boolean>;
   /** The registry would tell us if our record went. */
   readonly isWatched: boolean;
   /** A term begins: whatever was claimed before may have been claimed anew since. */
@@ -55,11 +60,13 @@ export function createRegistryClaim({
   clock,
 }: RegistryClaimOptions): RegistryClaim {
   let state: 'none' | 'standing' | 'unsupported' = 'none';
+  let isConfirmed = false;
   let reclaimedAt = Number.NEGATIVE_INFINITY;
   let adoptAsked: string | undefined;
 
   async function claim(signal: AbortSignal): Promise<void> {
     adoptAsked = claimant.adopt();
+    isConfirmed = false;
     const { seat } = claimant;
     const mine = { cluster, owner: claimant.owner(), ...(adoptAsked !== undefined && { adopt: adoptAsked }) };
     try {
@@ -83,6 +90,13 @@ export function createRegistryClaim({
       });
       await claim(signal);
       return before ?? registry.check(signal);
+    },
+    async confirmed() {
+      if (!isConfirmed) {
+        const verdict = await terms.confirm();
+        isConfirmed = verdict === 'leading' || verdict === 'alone';
+      }
+      return isConfirmed;
     },
     get isWatched() {
       return state === 'standing';

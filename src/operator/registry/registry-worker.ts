@@ -172,6 +172,7 @@ export function openRegistryWorker(options: RegistryWorkerOptions): RegistryWork
   async function attend({ scope, pace, watch }: Reign): Promise<void> {
     if (fence !== undefined) throw fence;
     const { version } = await claim.check(scope);
+    if (!(await claim.confirmed())) return pause(clock, PROBE_MS, scope);
     const cameBack = link.state !== 'up';
     if (cameBack) await watch.stand();
     if (scope.aborted) return;
