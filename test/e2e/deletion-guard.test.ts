@@ -135,6 +135,11 @@ describe('the deletion guard', { concurrency: true }, () => {
       const s = await openScenario(stage, type, { registrySpec: { deletionGuard: { maxPercent: 5 } } });
       const names = await Promise.all(['a', 'b', 'c'].map((name) => registered(s, name, FORTY.slice(0, 20))));
       await s.stands(names.flatMap((name) => standing(name, FORTY.slice(0, 20))));
+      // Entries stand before the finalizer does at times, and what is deleted without one is gone at once.
+      for (const name of names)
+        await eventually(`a finalizer holds ${name}`, async () =>
+          assert.equal((await s.get('ServiceRegistration', name)).metadata.finalizers?.length, 1),
+        );
       await Promise.all(names.map((name) => s.remove('ServiceRegistration', name)));
       await s.says('ClusterRegistry', s.registry, HELD);
       // The first that is seen is one deletion, and goes.
@@ -143,11 +148,14 @@ describe('the deletion guard', { concurrency: true }, () => {
       await throughout(3_000, forty);
       for (const name of names) await gone(s, 'ServiceRegistration', name, 100_000);
       await throughout(3_000, forty);
-      const events = await stage.kube.list('Event', s.namespace);
-      const left = events.filter(({ reason }: Json) => reason === 'EntriesLeftBehind');
-      assert.equal(left.length, 2);
-      for (const { note } of left)
-        assert.match(note, /although the deletion guard holds its entries back \(roster release/);
+      // One after the other is written, and what all the other tests tell is before them.
+      await eventually('Events tell of what the two left behind', async () => {
+        const events = await stage.kube.list('Event', s.namespace);
+        const left = events.filter(({ reason }: Json) => reason === 'EntriesLeftBehind');
+        assert.equal(left.length, 2);
+        for (const { note } of left)
+          assert.match(note, /although the deletion guard holds its entries back \(roster release/);
+      });
       await s.says('ClusterRegistry', s.registry, HELD);
       await release('--registry', s.registry);
       await s.stands([]);
