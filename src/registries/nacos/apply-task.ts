@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts';
 import type { Change } from '../../mirror/change.ts';
 import { RegistryError } from '../error.ts';
 import type { ChangeResult } from '../registry.ts';
@@ -13,6 +14,7 @@ export interface Writing {
   readonly leases: Leases | undefined;
   readonly recent: Recent;
   readonly claims: Claims;
+  readonly clock: Clock;
   /** Services that we created and that have no protectThreshold yet. */
   readonly unprotected: Set<string>;
   /** Nacos cluster of what is written. */

@@ -23,17 +23,18 @@ const READ_WIDTH = 32;
 
 /** Reads each service that is to be changed, decides, and writes: leased entries as the list of their service, persistent ones one by one. */
 export function createApply(writing: Writing): Apply {
-  const { way, recent, claims, clusterName } = writing;
+  const { way, recent, claims, clock, clusterName } = writing;
   const asHost = (instance: Instance) => hostOf(instance, clusterName);
 
   async function work(items: readonly Item[], held: Held | undefined, signal: AbortSignal): Promise<void> {
     const naming = await way.naming(signal);
     const stands = () => claims.assertStands(held, signal);
+    const askedAt = clock.now();
     const [standing, reading] = await Promise.allSettled([stands(), readAll(naming, items, signal)]);
     if (standing.status === 'rejected') throw standing.reason;
     if (reading.status === 'rejected') throw reading.reason;
     const infos = reading.value;
-    const hosts = (service: string) => overlaid(infos.get(service) ?? NOTHING, recent.of(service));
+    const hosts = (service: string) => overlaid(infos.get(service) ?? NOTHING, recent.of(service, askedAt));
     const groups = new Map<string, [Item, readonly Leftover[]][]>();
     const taken = new Map<string, string>();
     for (const item of items) {

@@ -27,8 +27,8 @@ export interface Claims {
 interface Holding extends Held {
   readonly service: string;
   readonly writtenAt: number;
-  /** The server has shown it: what it shows later in its place came later. */
-  shown: boolean;
+  /** When the server had shown it: what is asked later and shown in its place came later. */
+  shownAt: number | undefined;
   /** When the question was asked whose answer was our term, as long as no other answer came. */
   seenAt: number | undefined;
   asking: Promise<void> | undefined;
@@ -55,8 +55,9 @@ export function createClaims(records: Records, clock: Clock, closing: AbortSigna
       const record = await records.read(operation, holding.service, signal);
       const isOurs = record?.[TERM] === holding.term;
       holding.seenAt = isOurs ? askedAt : undefined;
-      holding.shown ||= isOurs;
-      if (holding.shown || askedAt - holding.writtenAt >= SETTLE_MS) return record;
+      if (isOurs) holding.shownAt ??= clock.now();
+      const mustShow = askedAt >= Math.min(holding.shownAt ?? Number.POSITIVE_INFINITY, holding.writtenAt + SETTLE_MS);
+      if (isOurs || mustShow) return record;
       await pause(clock, LOOK_AGAIN_MS, signal);
       if (signal.aborted) throw cancelled(operation, signal);
     }
@@ -99,7 +100,7 @@ export function createClaims(records: Records, clock: Clock, closing: AbortSigna
         term,
         service,
         writtenAt: clock.now(),
-        shown: false,
+        shownAt: undefined,
         seenAt: undefined,
         asking: undefined,
       };

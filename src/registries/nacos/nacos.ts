@@ -82,7 +82,7 @@ export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): Ser
     );
   const leases = protocol === 'Http' ? undefined : openLeases({ ...way, space, clock, fencedOff });
   const chosen = chooseWay({ protocol, line, http, space, clock });
-  const apply = createApply({ way: chosen, leases, recent, claims, unprotected: new Set(), clusterName });
+  const apply = createApply({ way: chosen, leases, recent, claims, clock, unprotected: new Set(), clusterName });
   const held = (service: string): List => leases?.held(service) ?? NOTHING;
 
   /** What fails because of `close` says so. */

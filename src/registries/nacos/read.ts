@@ -7,7 +7,7 @@ import type { NacosHost } from './host.ts';
 import type { List } from './leases.ts';
 import type { Naming } from './naming.ts';
 import { inParallel } from './parallel.ts';
-import { type Recent, SETTLE_MS } from './recent.ts';
+import { overlaid, type Recent, SETTLE_MS } from './recent.ts';
 
 export interface Reading {
   readonly naming: Naming;
@@ -48,7 +48,9 @@ export async function readService(
   return info.hosts.map((host) => seenAs(host, info, service, held));
 }
 
-/** As fresh as our last acknowledged write; when it does not show, the server is given time, and then believed. */
+/**
+ * As fresh as our last acknowledged write; when it does not show, the server is given time, and then believed. What we wrote while that ran is ours to tell.
+ */
 async function readSettled(
   { naming, recent, clock }: Reading,
   operation: string,
@@ -56,9 +58,11 @@ async function readSettled(
   signal: AbortSignal,
 ): Promise<ServiceInfo> {
   for (const start = clock.now(); ; ) {
+    const askedAt = clock.now();
     const info = await naming.read(operation, service, signal);
     recent.confirm(service, info);
-    if (recent.of(service).size === 0 || clock.now() - start >= SETTLE_MS) return info;
+    if (!recent.isBehind(service, info, askedAt) || clock.now() - start >= SETTLE_MS)
+      return { ...info, hosts: overlaid(info, recent.of(service, askedAt)) };
     await pause(clock, LOOK_AGAIN_MS, signal);
     if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
   }

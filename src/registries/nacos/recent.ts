@@ -10,6 +10,10 @@ export interface Written {
   readonly host: NacosHost | undefined;
   /** Monotonic, milliseconds. */
   readonly at: number;
+  /** When an answer showed it: what is asked later shows it too, or what came after it. */
+  shownAt?: number;
+  /** It came over another write that had not been shown: what looks like it may be what stood before both. */
+  readonly isSecond: boolean;
 }
 
 /**
@@ -24,10 +28,12 @@ export interface Recent {
   wrote(service: string, place: string, host: NacosHost | undefined): void;
   /** From now on nothing is known of this place: its write may or may not have happened. */
   forget(service: string, place: string): void;
-  /** The server has caught up with what this reading shows. */
+  /** The server has caught up with what this answer, which has just come, shows. */
   confirm(service: string, info: ServiceInfo): void;
-  /** By place. */
-  of(service: string): ReadonlyMap<string, Written>;
+  /** What a reading that was asked for then, or now, need not show yet. By place. */
+  of(service: string, askedAt?: number): ReadonlyMap<string, Written>;
+  /** The answer to a reading that was asked for then does not show all of that. */
+  isBehind(service: string, info: ServiceInfo, askedAt: number): boolean;
   services(): readonly string[];
   /** Called with each write. The returned function ends it. */
   listen(listener: (service: string, written: Written) => void): () => void;
@@ -35,18 +41,26 @@ export interface Recent {
 
 /** Five times what an idle server takes. */
 export const SETTLE_MS = 3_000;
+/** Nothing that was asked for so long ago is still answered. */
+const KEEP_MS = SETTLE_MS + 30_000;
 
 export function createRecent(clock: Clock): Recent {
   const services = new Map<string, Map<string, Written>>();
   const listeners = new Set<(service: string, written: Written) => void>();
   const underWay = new Set<{ readonly service: string; readonly places: readonly string[] }>();
 
-  const fresh = (service: string): Map<string, Written> => {
+  const kept = (service: string): Map<string, Written> => {
     const places = services.get(service) ?? new Map<string, Written>();
-    for (const [place, { at }] of places) if (clock.now() - at >= SETTLE_MS) places.delete(place);
+    for (const [place, { at }] of places) if (clock.now() - at >= KEEP_MS) places.delete(place);
     if (places.size === 0) services.delete(service);
     return places;
   };
+  const unshown = (service: string, askedAt = clock.now()): ReadonlyMap<string, Written> =>
+    new Map(
+      [...kept(service)].filter(
+        ([, { at, shownAt }]) => askedAt - at < SETTLE_MS && (shownAt === undefined || askedAt <= shownAt),
+      ),
+    );
 
   return {
     async writing(service, places, write) {
@@ -60,7 +74,8 @@ export function createRecent(clock: Clock): Recent {
     },
     unsettled: (wanted) => new Set([...underWay].flatMap(({ service, places }) => (service === wanted ? places : []))),
     wrote(service, place, host) {
-      const written = { place, host, at: clock.now() };
+      const isSecond = unshown(service).has(place);
+      const written: Written = { place, host, at: clock.now(), isSecond };
       const places = services.get(service) ?? new Map<string, Written>();
       services.set(service, places.set(place, written));
       for (const listener of listeners) listener(service, written);
@@ -70,10 +85,11 @@ export function createRecent(clock: Clock): Recent {
       const places = services.get(service);
       if (places === undefined) return;
       const isShown = shownIn(info);
-      for (const written of places.values()) if (isShown(written)) places.delete(written.place);
+      for (const written of places.values()) if (!written.isSecond && isShown(written)) written.shownAt ??= clock.now();
     },
-    of: fresh,
-    services: () => [...services.keys()].filter((service) => fresh(service).size > 0),
+    of: unshown,
+    isBehind: (service, info, askedAt) => ![...unshown(service, askedAt).values()].every(shownIn(info)),
+    services: () => [...services.keys()].filter((service) => unshown(service).size > 0),
     listen(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

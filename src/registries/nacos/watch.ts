@@ -73,8 +73,8 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
   const strange = new Set<string>();
   const looking = new Set<string>();
 
-  const take = (service: string, info: ServiceInfo) => {
-    const now = contentOf(service, overlaid(info, recent.of(service)), cluster, info.shielded);
+  const take = (service: string, info: ServiceInfo, askedAt = clock.now()) => {
+    const now = contentOf(service, overlaid(info, recent.of(service, askedAt)), cluster, info.shielded);
     const before = followed.get(service) ?? NOTHING;
     for (const place of recent.unsettled(service)) keep(now, place, before.get(place));
     if (equal(before, now)) return;
@@ -82,25 +82,27 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
     hint();
   };
 
-  const changed = (service: string, info: ServiceInfo) => {
+  const changed = (service: string, info: ServiceInfo, askedAt = clock.now()) => {
     recent.confirm(service, info);
     // The server is behind, or somebody was quicker than it: that is told apart when it must have caught up.
-    if (recent.of(service).size > 0 || recent.unsettled(service).size > 0) void lookLater(service);
-    take(service, info);
+    if (recent.of(service, askedAt).size > 0 || recent.unsettled(service).size > 0) void lookLater(service);
+    take(service, info, askedAt);
   };
-  const subscriber: Subscriber = { changed, lost: () => fail(lost()) };
+  const subscriber: Subscriber = { changed: (service, info) => changed(service, info), lost: () => fail(lost()) };
 
   const follow = async (service: string): Promise<void> => {
     if (followed.has(service)) return;
     followed.set(service, new Map());
+    const askedAt = clock.now();
     const info = await subscriptions.begin(service, subscriber, signal);
-    followed.set(service, contentOf(service, overlaid(info, recent.of(service)), cluster, info.shielded));
+    followed.set(service, contentOf(service, overlaid(info, recent.of(service, askedAt)), cluster, info.shielded));
   };
 
   /** Of a service that we write to before it was found: what else it holds may have come after the last list. */
   const followOwn = async (service: string, known: Map<string, string>): Promise<void> => {
     followed.set(service, known);
-    take(service, await subscriptions.begin(service, subscriber, signal));
+    const askedAt = clock.now();
+    take(service, await subscriptions.begin(service, subscriber, signal), askedAt);
   };
 
   const lookLater = async (service: string): Promise<void> => {
@@ -108,7 +110,9 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
     looking.add(service);
     await pause(clock, SETTLE_MS, signal);
     looking.delete(service);
-    if (!signal.aborted) await naming.read('watch', service, signal).then((info) => changed(service, info), fail);
+    if (signal.aborted) return;
+    const askedAt = clock.now();
+    await naming.read('watch', service, signal).then((info) => changed(service, info, askedAt), fail);
   };
 
   const noteAsOurs = (service: string, { hosts }: ServiceInfo): boolean => {
