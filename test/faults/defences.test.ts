@@ -28,6 +28,7 @@ const RED: Readonly<Record<string, RedPlan>> = {
     plan: 'registration/frozen/21@Nacos',
     wrong: /was wanted all the time, and was removed/,
   },
+  'a claim is confirmed': { plan: 'scale/suspended/7', wrong: /was wanted all the time, and was removed/ },
   'a second operator is refused': { plan: 'scale/namesake/2', wrong: /was wanted all the time, and was removed/ },
   'what is ambiguous is read again': { plan: 'scale/registry/57', wrong: /written 1 times without effect/ },
 };

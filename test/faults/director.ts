@@ -21,6 +21,8 @@ export interface Stage {
 export interface Others {
   /** Nothing of the leader happens until the returned function is called. What came after this version it reads last of all. */
   freeze(version: number): () => void;
+  /** As `freeze`, with whoever has this clock, which stands still, too. */
+  suspend(own: Clock, version: number): () => void;
   /** Of another cluster with our cluster name. The returned function ends it. */
   startNamesake(): () => void;
 }
@@ -47,6 +49,7 @@ export function openDirector(fault: Fault, stage: Stage) {
   const versionsBefore = new Map<number, number>();
   let state: 'waiting' | 'on' | 'over' = fault.kind === 'none' ? 'over' : 'waiting';
   let overAt = 0;
+  let hasSuccessor = false;
 
   const begin = (): boolean => {
     if (state !== 'waiting') return false;
@@ -77,7 +80,24 @@ export function openDirector(fault: Fault, stage: Stage) {
   function freeze(forMs: number, version: number): void {
     if (stage.others === undefined || !begin()) return;
     story.tell('fault', `the leader freezes, and has read version ${version}`);
-    const goOn = stage.others.freeze(version);
+    goOnAfter(forMs, stage.others.freeze(version));
+  }
+
+  /** Who takes the place of the leader is suspended before it claims. */
+  function succeed(): void {
+    if (stage.others === undefined || !begin()) return;
+    hasSuccessor = true;
+    crash(() => {});
+  }
+
+  function suspend(own: Clock, forMs: number): void {
+    if (stage.others === undefined || !hasSuccessor) return;
+    hasSuccessor = false;
+    story.tell('fault', `the next leader is suspended, and has read version ${stage.api.version}`);
+    goOnAfter(forMs, stage.others.suspend(own, stage.api.version));
+  }
+
+  function goOnAfter(forMs: number, goOn: () => void): void {
     after(forMs, () => {
       story.tell('fault', 'the leader goes on');
       goOn();
@@ -185,8 +205,13 @@ export function openDirector(fault: Fault, stage: Stage) {
       if (fault.kind === 'stale' && fault.after === number) after(2_000, () => goStale(fault));
       if (fault.kind === 'hidden') hide(fault, number);
       if (fault.kind === 'frozen' && fault.event === number) freeze(fault.forMs, version);
+      if (fault.kind === 'suspended' && fault.event === number) succeed();
     },
     onUnit: (number: number, when: When): void => onWrite('registry', number, when),
+    /** Before it is sent. */
+    onClaiming(own: Clock): void {
+      if (fault.kind === 'suspended') suspend(own, fault.forMs);
+    },
     onClaim: (number: number, when: When): void => onWrite('claim', number, when),
     onApiWrite: (number: number, when: When): void => onWrite('status', number, when),
     onCall(

@@ -55,6 +55,8 @@ const READS = 3;
 const OVERTAKEN_MS = [5_000, 15_000, 25_000];
 /** Its term is over, and nobody else has one yet; somebody has just begun; and was at work through a step. */
 const FROZEN_MS = [12_000, 18_000, 28_000];
+/** Somebody has just begun; and was at work through a step. */
+const SUSPENDED_MS = [18_000, 28_000];
 /** What is written before it is the stage, and no operator runs yet. */
 const STAGED_MS = 10_000;
 /** In which a registry that was wiped is full again. */
@@ -75,6 +77,7 @@ export function plansOf(reference: Run, steps: number, isFenced: boolean): reado
     overtaken: isFenced ? overtakings(reference) : [],
     frozen: freezes(reference),
     namesake: Array.from({ length: steps }, (_, index): Fault => ({ kind: 'namesake', step: index + 1 })),
+    suspended: suspensions(reference),
   };
   return Object.entries(kinds).flatMap(([kind, faults]) =>
     faults.map((fault, index) => ({ id: `${workload}/${kind}/${index + 1}`, workload, fault })),
@@ -108,6 +111,12 @@ const freezes = ({ events }: Run): readonly Fault[] =>
   events
     .filter(({ event }) => event.at >= STAGED_MS)
     .flatMap(({ number: event }) => FROZEN_MS.map((forMs): Fault => ({ kind: 'frozen', event, forMs })));
+
+/** What it decides when it goes on it would decide from what it saw before. */
+const suspensions = ({ events }: Run): readonly Fault[] =>
+  events
+    .filter(({ event }) => event.at >= STAGED_MS)
+    .flatMap(({ number: event }) => SUSPENDED_MS.map((forMs): Fault => ({ kind: 'suspended', event, forMs })));
 
 /**
  * For each deletion, what was before it, shown right after it; and where it was undone later, what was before that, shown right after it was undone:

@@ -17,7 +17,7 @@ interface Counts {
  * - What nobody saw between two changes that cancel each other need not be carried out: a register with its deregister, or updates, may be missing.
  *   After a crash only where something was deleted of which no process was told in time: its proof takes longer than it stays deleted.
  *   Never with faults of the registry that are over before the next step.
- *   While a leader is frozen, nobody sees anything until another one leads.
+ *   While a leader is frozen or suspended, nobody sees anything until another one leads.
  * - What the registry itself forgot is registered once more, or need not be deregistered any more.
  */
 function mayMerge({ plan: { fault }, missedDeletion }: Judged): boolean {
@@ -31,6 +31,7 @@ function mayMerge({ plan: { fault }, missedDeletion }: Judged): boolean {
     case 'registry':
       return fault.trouble.endsWith('frozen');
     case 'frozen':
+    case 'suspended':
     case 'stale':
     case 'hidden':
     case 'list':

@@ -15,6 +15,11 @@ export type Fault =
   | { readonly kind: 'overtaken'; readonly call: number; readonly byMs: number }
   /** With this write of a user read and nothing done about it, the leader freezes for longer than its term; then it goes on. Another replica stands by. */
   | { readonly kind: 'frozen'; readonly event: number; readonly forMs: number }
+  /**
+   * With this write of a user the leader dies. Whoever takes its place is suspended with its machine right before it claims the registry: its clock stands still, so
+   * that it knows of nothing when it goes on. Another replica stands by.
+   */
+  | { readonly kind: 'suspended'; readonly event: number; readonly forMs: number }
   /** From a step on, an operator of another cluster that bears our cluster name is at the registry too. None of our Services is in its cluster. */
   | { readonly kind: 'namesake'; readonly step: number }
   /** After a write of a user, the API server shows for a while what was before another one, and then catches up. */
@@ -70,6 +75,8 @@ export function told(fault: Fault): string {
       return `the operator freezes at its ${ordinal(fault.call)} apply, which arrives ${fault.byMs / 1_000} s later, when another process has taken its place`;
     case 'frozen':
       return `the leader has read write ${fault.event} of the users and freezes for ${fault.forMs / 1_000} s, before it does anything about it`;
+    case 'suspended':
+      return `the leader dies at write ${fault.event} of the users, and the next one is suspended with its machine for ${fault.forMs / 1_000} s, right before it claims the registry`;
     case 'namesake':
       return `in step ${fault.step} an operator of another cluster with our cluster name comes to the registry`;
     case 'stale':

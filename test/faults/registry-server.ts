@@ -50,6 +50,8 @@ export interface RegistryServerOptions {
   /** It stands; nobody has been told. */
   onUnit(unit: WriteUnit): void;
   onAnswered(unit: WriteUnit): void;
+  /** Before the claim is sent. */
+  onClaiming(own: ProcessClock): void;
   onClaim(unit: ClaimUnit): void;
   onClaimAnswered(unit: ClaimUnit): void;
   onTrouble(trouble: RegistryTrouble): void;
@@ -221,6 +223,8 @@ export function openRegistryServer(options: RegistryServerOptions) {
       check: (signal) => call('check', signal, () => claiming.check(signal)),
       async claim(claim, signal) {
         let unit: ClaimUnit | undefined;
+        options.onClaiming(own);
+        await own.whenRunning();
         await call('claim', signal, async () => {
           if (!isAlive()) return;
           await claiming.claim(claim, new AbortController().signal);

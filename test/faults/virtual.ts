@@ -33,6 +33,8 @@ export const NAMES: Names = { ns: 'shop', registry: 'registry', of: (name) => na
 
 const STEP_MS = 10_000;
 const BETWEEN_WRITES_MS = 20;
+/** Watches that were open when a machine was suspended tell nothing at first when it goes on; what is asked anew is answered. */
+const DEAF_MS = 5_000;
 const SECOND_MS = 1_000;
 const PATIENCE_MS = 180_000;
 /** Issue 5: converged so soon after the last change and the last fault, and then silent for so long. */
@@ -80,8 +82,9 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
   let lastWriteAt = 0;
   let claims = 0;
   let process: Process | undefined;
+  const processes: Process[] = [];
   /** Replicas stand by where a plan asks for a leader that freezes. */
-  const elects = plan.fault.kind === 'frozen';
+  const elects = plan.fault.kind === 'frozen' || plan.fault.kind === 'suspended';
 
   const director = openDirector(plan.fault, {
     clock,
@@ -98,14 +101,13 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
         const namesake = start(anotherCluster());
         return () => stop(namesake);
       },
-      freeze(version) {
-        process?.link.readUpTo(version);
-        process?.clock.freeze();
-        return () => {
-          process?.clock.goOn();
-          clock.setTimer(1, () => process?.link.readUpTo(Number.POSITIVE_INFINITY));
-        };
-      },
+      freeze: (version) => freeze(process, version, 'stopped'),
+      suspend: (own, version) =>
+        freeze(
+          processes.find((one) => one.clock === own),
+          version,
+          'suspended',
+        ),
     },
   });
 
@@ -131,6 +133,7 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
       director.onUnit(unit.number, 'before the answer');
     },
     onAnswered: (unit) => director.onUnit(unit.number, 'after the answer'),
+    onClaiming: director.onClaiming,
     onClaim(unit) {
       claims++;
       story.tell('registry', `claim ${unit.number}: the operator may write from now on`);
@@ -221,13 +224,15 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
       },
     });
     operator.run(new AbortController().signal).catch((error: unknown) => defects.push(`the operator failed: ${error}`));
-    return {
+    const started: Process = {
       clock: own,
       link,
       lose() {
         for (const end of sessions) end().catch((error: unknown) => defects.push(String(error)));
       },
     };
+    processes.push(started);
+    return started;
   }
 
   /** It has a UID of its own, the same registry, and nothing else. */
@@ -235,6 +240,15 @@ export async function play({ workload, type, plan, build }: Play): Promise<Run> 
     const server = openApiServer(clock);
     for (const one of [...stageOf(NAMES, type.spec), SYSTEM]) server.write(requestOf(one), 'user');
     return server;
+  }
+
+  function freeze(one: Process | undefined, version: number, how: 'stopped' | 'suspended'): () => void {
+    one?.link.readUpTo(version);
+    one?.clock.freeze(how);
+    return () => {
+      one?.clock.goOn();
+      clock.setTimer(how === 'suspended' ? DEAF_MS : 1, () => one?.link.readUpTo(Number.POSITIVE_INFINITY));
+    };
   }
 
   function stop(one: Process | undefined): void {

@@ -26,6 +26,7 @@ const DEFENCES: Readonly<Record<string, Wrappers & { readonly part?: readonly [o
   'a status that comes back is looked at': { part: ['operator/cluster/cluster.ts', 'cluster.ts'] },
   'the deletion guard': { part: ['mirror/deletion-guard.ts', 'deletion-guard.ts'] },
   'the term is asked before each batch': { part: ['kubernetes/lease.ts', 'lease.ts'] },
+  'a claim is confirmed': { part: ['operator/leading/registry-claim.ts', 'registry-claim.ts'] },
   'lists are quorum reads': { client: listsFromCache },
   'absence is asked live': { client: absenceWithoutLook },
   'the fence': { registry: withoutClaims },

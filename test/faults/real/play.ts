@@ -318,6 +318,7 @@ const stepLimitMs = (fault: Fault): number => {
     case 'overtaken':
     case 'registry':
     case 'frozen':
+    case 'suspended':
     case 'namesake':
       return PATIENCE_MS;
   }
