@@ -5,10 +5,10 @@ import type { Call, ConsulClient } from './client.ts';
 export type Question = Omit<Call<string | undefined>, 'waiting'>;
 
 /**
- * A server that is gone without a word is noticed after this long and a request's time; that one was restored from a snapshot too, in a watch
- * of a service, whose question Consul (1.22) holds back until then.
+ * A server that is gone without a word is noticed after this long and a request's time; that one was restored from a snapshot too, where the question came
+ * right after it (it waits for an index that is far away), and in a watch of a service, whose question Consul (1.22) holds back until then.
  */
-const WAIT_MS = 60_000;
+const WAIT_MS = 20_000;
 /** A hot key costs Consul so many answers at once, and then one a second. */
 const BURST = 5;
 const REFILL_MS = 1_000;
