@@ -26,7 +26,7 @@ export function createLog({ level, destination }: LogOptions): Log {
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: createTimestamp(),
       formatters: { level: (label) => ({ level: label }), log: redactedFields },
       // pino would print every own property of an error: bodies and headers of requests among them.
       serializers: { err: (error: unknown) => error },
@@ -38,6 +38,18 @@ export function createLog({ level, destination }: LogOptions): Log {
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
+  };
+}
+
+/** As pino's isoTime; of a batch of changes most lines have one. */
+function createTimestamp(): () => string {
+  let at = Number.NaN;
+  let text = '';
+  return () => {
+    const now = Date.now();
+    if (now !== at) text = `,"time":"${new Date(now).toISOString()}"`;
+    at = now;
+    return text;
   };
 }
 
@@ -127,12 +139,18 @@ const redactedText = (text: string): string =>
     ? SECRET_TEXT.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), text)
     : text;
 
+/** Of a line that tells of a change nothing is, and it is not copied. */
+const isSuspect = ([name, value]: readonly [string, unknown]): boolean =>
+  isSecretName(name) || (typeof value === 'string' ? SUSPECT.test(value) : typeof value === 'object');
+
 function redactedFields(fields: object, depth = 0): Record<string, unknown> {
-  const entries = Object.entries(fields).map(([name, value]): [string, unknown] => [
+  const entries = Object.entries(fields);
+  if (!entries.some(isSuspect)) return fields as Record<string, unknown>;
+  const shown = entries.map(([name, value]): [string, unknown] => [
     name,
     isSecretName(name) && value !== undefined ? REDACTED : redacted(value, depth + 1),
   ]);
-  return Object.fromEntries(entries);
+  return Object.fromEntries(shown);
 }
 
 /**
