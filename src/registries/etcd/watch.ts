@@ -37,10 +37,11 @@ export function createWatch({ client, entries, own, requestMs }: Watching): Serv
           hint();
         },
         onEvents(events) {
-          const revisions = events.filter((event) => concerns(entries, scope, event)).map(({ kv }) => kv.mod_revision);
-          if (revisions.length === 0) return;
-          if ('service' in scope) return hint();
-          for (const revision of new Set(revisions)) own.unlessOwn(revision, hint);
+          const concern = (some: readonly IEvent[]) => some.some((event) => concerns(entries, scope, event));
+          if ('service' in scope) return concern(events) ? hint() : undefined;
+          // Most are our own writes, which need not be read.
+          for (const [revision, some] of Map.groupBy(events, ({ kv }) => kv.mod_revision))
+            own.unlessOwn(revision, () => concern(some) && hint());
         },
       });
     };
