@@ -27,7 +27,7 @@ const order = [
   ['faults'],
 ];
 
-/** Files that wait most of the time, for time-outs and for what must not happen: one at a time of these runs beside the others. */
+/** Files that wait most of the time, for time-outs and for what must not happen: two at a time of these run beside the others. */
 const waiting = new Set([
   'bench/bench.test.ts',
   'conformance/consul-leases.test.ts',
@@ -63,7 +63,7 @@ try {
   const atOnce = Math.max(2, Math.min(4, availableParallelism() - 1));
   const lanes = [
     { files: files.filter((file) => !waits(file)), concurrency: atOnce },
-    { files: files.filter(waits), concurrency: 1 },
+    { files: files.filter(waits), concurrency: 2 },
   ];
   const runs = lanes
     .filter((lane) => lane.files.length > 0)
