@@ -23,7 +23,11 @@ const PARTS: readonly (readonly [part: string, files: RegExp, mayImport: readonl
   ],
   ['layers', /^registries\/layers\//, ['contract', 'mirror', 'clock']],
   ['library', /^library\.ts$/, ['factory', 'contract', 'layers', 'mirror', 'api']],
-  ['contract', /^registries\/(registry|error|claim|unclaimed|tls|window|address-rule|agent-rule)\.ts$/, ['mirror']],
+  [
+    'contract',
+    /^registries\/(registry|error|claim|unclaimed|parallel|tls|window|address-rule|agent-rule)\.ts$/,
+    ['mirror'],
+  ],
   ['grpc', /^registries\/grpc-(rule|channel)\.ts$/, ['contract']],
   ['memory', /^registries\/memory(-\w+)?\.ts$/, ['contract', 'mirror', 'clock']],
   ['consul', /^registries\/consul\//, ['contract', 'mirror', 'clock']],

@@ -80,6 +80,10 @@ export class RegistryError extends Error {
   }
 }
 
+/** Whoever asked does not want it any more. `ambiguous`: something of it may have been written. */
+export const cancelled = (operation: string, { reason }: AbortSignal, ambiguous = false): RegistryError =>
+  new RegistryError('aborted', `${operation} was cancelled`, { cause: reason, ambiguous });
+
 /** Codes after which the registry, not the request, is what is wrong: everything for it waits until it answers again. */
 export const meansUnreachable = (code: RegistryErrorCode): boolean =>
   code === 'unreachable' ||

@@ -1,5 +1,5 @@
 import type { Instance } from '../mirror/instance.ts';
-import { RegistryError } from './error.ts';
+import { cancelled, RegistryError } from './error.ts';
 import type { Holder, MemoryStore, StoreChange } from './memory-store.ts';
 import type { Scope } from './registry.ts';
 
@@ -35,7 +35,7 @@ export function openWatches(store: MemoryStore, me: Holder): Watches {
           signal.removeEventListener('abort', onAbort);
           reject(error);
         };
-        const onAbort = () => end(new RegistryError('aborted', 'watch was cancelled', { cause: signal.reason }));
+        const onAbort = () => end(cancelled('watch', signal));
         const onClosed = () => end(new RegistryError('closed', 'the Memory registry was closed'));
         endings.add(onClosed);
         signal.addEventListener('abort', onAbort, { once: true });

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { Change } from '../mirror/change.ts';
 import { type Instance, sameInstance } from '../mirror/instance.ts';
 import { assertClaim, fencedOff, mayReplace, ownedByAnother, recordNameOf } from './claim.ts';
-import { RegistryError } from './error.ts';
+import { cancelled, RegistryError } from './error.ts';
 import { type Holder, storeOf } from './memory-store.ts';
 import { openWatches } from './memory-watch.ts';
 import type { ChangeResult, KeyValue, Normalised, ServiceRegistry } from './registry.ts';
@@ -45,7 +45,7 @@ export function openMemory(settings: MemorySettings = {}): MemoryRegistry {
 
   const usable = (operation: string, signal: AbortSignal) => {
     if (closed) throw new RegistryError('closed', `${operation} was called after the Memory registry was closed`);
-    if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled(operation, signal);
   };
 
   const normalise = (instance: Instance): Normalised => {

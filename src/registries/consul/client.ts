@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { IncomingMessage } from 'node:http';
 import type Consul from 'consul';
-import { meansUnreachable, RegistryError } from '../error.ts';
+import { cancelled, meansUnreachable, RegistryError } from '../error.ts';
 import { type Access, failOnBrokenAnswer, openServer, type Server } from './connection.ts';
 import { failureOf, responseOf } from './failure.ts';
 import { NotConsul } from './wire.ts';
@@ -84,7 +84,7 @@ export function openConsulClient(access: Access): ConsulClient {
 
   const assertUsable = (operation: string, signal: AbortSignal) => {
     if (closed) throw new RegistryError('closed', `${operation} was called after the Consul registry was closed`);
-    if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled(operation, signal);
   };
 
   return {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { RegistryError } from '../error.ts';
+import { cancelled } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import type { LeaseNode, Sessions } from './session.ts';
 import { leaseNodeName, leaseShard } from './shards.ts';
 
@@ -92,7 +93,7 @@ export function openLeases(sessions: Sessions, { ttlMs, onOpening }: LeaseSettin
         onOpening(cluster);
       }
       if (timer === undefined) schedule(ttlMs / RENEWALS);
-      return (await abortable(inForce(lease), signal)).node;
+      return (await unlessAborted(inForce(lease), signal, () => cancelled('apply', signal, true))).node;
     },
     isHeld: (node) => [...leases.values()].some((lease) => lease.node === node),
     doubt(node) {
@@ -107,14 +108,4 @@ export function openLeases(sessions: Sessions, { ttlMs, onOpening }: LeaseSettin
       closing.abort();
     },
   };
-}
-
-/** The lease that is being opened is everybody's; who does not want to wait for it any more goes. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(new RegistryError('aborted', 'apply was cancelled', { ambiguous: true }));
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
 }

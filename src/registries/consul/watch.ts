@@ -1,5 +1,5 @@
 import { type Clock, pause } from '../../clock.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
 import { blockingQueries, type Question } from './blocking-query.ts';
 import type { ConsulClient } from './client.ts';
 import { WAITING_SOCKETS } from './connection.ts';
@@ -60,7 +60,7 @@ export function createWatcher(client: ConsulClient, clock: Clock, closing: Abort
       const loops = await start(hint, inner);
       return await Promise.race(loops.map((loop) => loop()));
     } catch (error) {
-      if (signal.aborted) throw new RegistryError('aborted', 'watch was cancelled', { cause: signal.reason });
+      if (signal.aborted) throw cancelled('watch', signal);
       client.assertUsable('watch', signal);
       throw RegistryError.from(error, 'watch');
     } finally {

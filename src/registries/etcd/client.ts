@@ -7,7 +7,8 @@ import {
   setLogVerbosity,
 } from '@grpc/grpc-js';
 import type { Etcd3 } from 'etcd3';
-import { meansUnreachable, RegistryError } from '../error.ts';
+import { cancelled, meansUnreachable, RegistryError } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import { type Access, endpointsOf } from './access.ts';
 import { connectTimeout, Ended, failureOf, refusalIn, type StatusAnswer } from './failure.ts';
 import { ConnectTimeout, type Line, openLine } from './line.ts';
@@ -44,7 +45,7 @@ export function openEtcdClient(access: Access): EtcdClient {
 
   const assertUsable = (operation: string, signal: AbortSignal) => {
     if (closed) throw new RegistryError('closed', `${operation} was called after the etcd registry was closed`);
-    if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled(operation, signal);
   };
 
   /** Ends with the signal, and with the client. */
@@ -62,7 +63,7 @@ export function openEtcdClient(access: Access): EtcdClient {
       return await run(inner.signal);
     } catch (error) {
       if (!inner.signal.aborted) throw error;
-      if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { ambiguous: writes });
+      if (signal.aborted) throw cancelled(operation, signal, writes);
       throw new RegistryError('closed', `${operation} was under way when the etcd registry was closed`, {
         ambiguous: writes,
       });
@@ -124,7 +125,7 @@ export function openEtcdClient(access: Access): EtcdClient {
       token = asked;
       asked.catch(() => forget(asked));
     }
-    return unlessAborted(token, signal);
+    return unlessAborted(token, signal, () => new ConnectTimeout('cancelled'));
   }
 
   const forget = (stale: Promise<string | undefined> | undefined) => {
@@ -200,16 +201,3 @@ function intercept(
 }
 
 const NEVER = new AbortController().signal;
-
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new ConnectTimeout('cancelled'));
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-}

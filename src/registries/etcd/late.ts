@@ -1,4 +1,4 @@
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
 import type { Access } from './access.ts';
 import type { EtcdClient } from './client.ts';
 
@@ -9,7 +9,7 @@ export function openLate(access: Access): EtcdClient {
 
   const assertUsable = (operation: string, signal: AbortSignal) => {
     if (closed) throw new RegistryError('closed', `${operation} was called after the etcd registry was closed`);
-    if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled(operation, signal);
   };
 
   return {

@@ -1,4 +1,5 @@
-import { RegistryError } from '../error.ts';
+import { cancelled } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import type { EtcdClient } from './client.ts';
 import { grant, renew } from './lease-calls.ts';
 
@@ -117,7 +118,7 @@ export function openLeases(client: EtcdClient, ttlMs: number): Leases {
         .finally(() => {
           growing = undefined;
         });
-      return unlessAborted(growing, signal);
+      return unlessAborted(growing, signal, () => cancelled('apply', signal, true));
     },
     release,
     verify: renewAll,
@@ -135,12 +136,3 @@ function firstOf<T>(all: Iterable<T>, is: (one: T) => boolean): T | undefined {
 
 /** What serves all ends with the client alone. */
 const NEVER = new AbortController().signal;
-
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(new RegistryError('aborted', 'apply was cancelled', { ambiguous: true }));
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-}

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
 import type { ChangeResult, ServiceRegistry } from '../registry.ts';
 import { around, isWatch, isWrite, type Operation } from './around.ts';
 
@@ -58,8 +58,7 @@ function withDeadline<T>(clock: Clock, ms: number, { operation, signal, run }: C
       const message = `${operation} took longer than ${seconds} s; the registry is overloaded, or spec.timeouts is too short for it`;
       stop(new RegistryError('timeout', message, { ambiguous }));
     };
-    const aborted = () =>
-      stop(new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason, ambiguous }));
+    const aborted = () => stop(cancelled(operation, signal, ambiguous));
     const cancelTimer = clock.setTimer(ms, late);
     const settle = () => {
       cancelTimer();

@@ -1,6 +1,7 @@
 import type { Change } from '../../mirror/change.ts';
 import type { Instance } from '../../mirror/instance.ts';
-import { meansUnreachable, RegistryError } from '../error.ts';
+import { cancelled, meansUnreachable, RegistryError } from '../error.ts';
+import { inParallel } from '../parallel.ts';
 import type { ChangeResult } from '../registry.ts';
 import type { ServiceInfo } from './answer.ts';
 import { type Decision, decide, type Leftover, shared } from './apply-decide.ts';
@@ -10,7 +11,6 @@ import { failed, type Hands, type Item, settle, type Writing } from './apply-tas
 import type { Held } from './claims.ts';
 import { hostOf, placeOfInstance } from './entry.ts';
 import type { Naming } from './naming.ts';
-import { inParallel } from './parallel.ts';
 import { overlaid } from './recent.ts';
 import { brokenRule } from './rules.ts';
 
@@ -83,7 +83,7 @@ export function createApply(writing: Writing): Apply {
     }
     if (signal.aborted) {
       // Something may have been written by now, whichever request it was that was cut short.
-      throw new RegistryError('aborted', 'apply was cancelled', { cause: signal.reason, ambiguous: true });
+      throw cancelled('apply', signal, true);
     }
     return items.map(
       ({ result }) => result ?? { ok: false, error: new RegistryError('protocol', 'apply lost a change') },

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, pause } from '../../clock.ts';
 import { assertClaim, fencedOff, mayReplace, ownedByAnother, recordNameOf } from '../claim.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import type { Claim } from '../registry.ts';
 import type { Record, Records } from './http-records.ts';
-import { unlessAborted } from './parallel.ts';
 import { SETTLE_MS } from './recent.ts';
 import { brokenNameRule } from './rules.ts';
 
@@ -124,7 +124,7 @@ export function createClaims(records: Records, clock: Clock, closing: AbortSigna
       if (holding.term !== held.term) throw fencedOff('apply', held.cluster);
       // Twice, since an answer may have waited for a process that stood still; a server that takes so long each time is believed.
       for (let asked = 0; asked < 2 && !isFresh(holding); asked++)
-        await unlessAborted(confirmed(holding), 'apply', signal);
+        await unlessAborted(confirmed(holding), signal, () => cancelled('apply', signal));
     },
     async check(signal) {
       for (const holding of holdings.values()) await confirm('check', holding, signal);
@@ -148,6 +148,3 @@ function serviceOf(cluster: string): string {
 /** The record may stand, though it could not be read back. */
 const written = ({ code, message, cause }: RegistryError): RegistryError =>
   new RegistryError(code, message, { cause, ambiguous: true });
-
-const cancelled = (operation: string, { reason }: AbortSignal): RegistryError =>
-  new RegistryError('aborted', `${operation} was cancelled`, { cause: reason });

@@ -1,8 +1,8 @@
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import type { Fields } from './answer.ts';
 import { broken, meaningOf } from './grpc-failure.ts';
 import type { Link, LinkAccess, LinkCall } from './grpc-link.ts';
-import { unlessAborted } from './parallel.ts';
 import type { Servers } from './servers.ts';
 
 /** One connection at a time, to the first server that takes it; made when it is wanted, and made anew when it was lost. */
@@ -115,7 +115,7 @@ export function openLine({ servers, access, token, onOpen, onPush, onLost }: Lin
   return {
     async call(call, signal) {
       for (let tries = 3; ; tries--) {
-        const link = current ?? (await unlessAborted(establish(), call.operation, signal));
+        const link = current ?? (await unlessAborted(establish(), signal, () => cancelled(call.operation, signal)));
         try {
           const answer = await requestOn(link)(call, signal);
           // What was published on a connection that was left meanwhile goes with it.
@@ -128,7 +128,7 @@ export function openLine({ servers, access, token, onOpen, onPush, onLost }: Lin
       }
     },
     async ready(signal) {
-      if (current === undefined) await unlessAborted(establish(), 'connect', signal);
+      if (current === undefined) await unlessAborted(establish(), signal, () => cancelled('connect', signal));
     },
     close() {
       closing.abort();

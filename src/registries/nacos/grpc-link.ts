@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type CallOptions, Client, type ClientDuplexStream, connectivityState, type ServiceError } from '@grpc/grpc-js';
 import type { AddressRule } from '../address-rule.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
 import { serverNameOptions, trackedCredentials } from '../grpc-channel.ts';
 import { grpcTarget } from '../grpc-rule.ts';
 import type { TlsAccess } from '../tls.ts';
@@ -191,11 +191,7 @@ function exchange(client: Client, call: LinkCall, { failed, requestMs, signal }:
   };
   const options: CallOptions = { deadline: Date.now() + requestMs };
   return new Promise((resolve, reject) => {
-    const aborted = () =>
-      new RegistryError('aborted', `${failed.operation} was cancelled`, {
-        cause: signal.reason,
-        ambiguous: failed.writes,
-      });
+    const aborted = () => cancelled(failed.operation, signal, failed.writes);
     if (signal.aborted) return reject(aborted());
     const answered = (error: ServiceError | null, answer?: Payload) => {
       signal.removeEventListener('abort', cancel);
@@ -252,8 +248,7 @@ async function connected(client: Client, failed: FailedCall, connectMs: number, 
       if (error === undefined) resolve();
       else reject(error);
     };
-    const cancel = () =>
-      end(new RegistryError('aborted', `${failed.operation} was cancelled`, { cause: signal.reason }));
+    const cancel = () => end(cancelled(failed.operation, signal));
     const timer = setTimeout(() => end(noConnection(failed)), connectMs);
     if (signal.aborted) return cancel();
     signal.addEventListener('abort', cancel, { once: true });

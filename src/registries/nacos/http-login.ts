@@ -1,10 +1,11 @@
 import type { Clock } from '../../clock.ts';
 import type { RegistryError } from '../error.ts';
+import { cancelled } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import { type Fields, parseFields } from './answer.ts';
 import { type Credentials, isBadStatus, notNacos, ofAnswer } from './http-failure.ts';
 import { hasVersion3 } from './http-version.ts';
 import type { Answer, HttpCall, Wire } from './http-wire.ts';
-import { unlessAborted } from './parallel.ts';
 
 export interface Account {
   readonly username: string;
@@ -82,7 +83,7 @@ export function createLogin({ wire, account, version, clock, closing }: LoginOpt
       attempt ??= login(account).finally(() => {
         attempt = undefined;
       });
-      return unlessAborted(attempt, 'login', signal);
+      return unlessAborted(attempt, signal, () => cancelled('login', signal));
     },
     credentials: () => (account === undefined ? 'none' : state.kind === 'held' ? 'taken' : 'refused'),
   };

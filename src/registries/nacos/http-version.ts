@@ -1,8 +1,9 @@
 import type { Clock } from '../../clock.ts';
+import { cancelled } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import { type Fields, parseFields } from './answer.ts';
 import { ofAnswer } from './http-failure.ts';
 import type { HttpCall, Wire } from './http-wire.ts';
-import { unlessAborted } from './parallel.ts';
 
 /** Servers are upgraded while clients live. */
 const KNOWN_MS = 60_000;
@@ -41,7 +42,7 @@ export function createVersion(wire: Wire, clock: Clock, closing: AbortSignal) {
     attempt ??= detect().finally(() => {
       attempt = undefined;
     });
-    return unlessAborted(attempt, 'check', signal);
+    return unlessAborted(attempt, signal, () => cancelled('check', signal));
   };
 }
 

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { AddressRule } from '../address-rule.ts';
 import { ruleAgent } from '../agent-rule.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
 import type { TlsAccess } from '../tls.ts';
 import { AnswerTimeout, ConnectTimeout, ofSocket } from './http-failure.ts';
 
@@ -63,7 +63,7 @@ export function openWire(access: WireAccess): Wire {
       const { operation } = call;
       for (let left = servers.length; ; left--) {
         if (closed) throw new RegistryError('closed', `${operation} was called after the Nacos registry was closed`);
-        if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+        if (signal.aborted) throw cancelled(operation, signal);
         const at = preferred;
         const server = servers[at];
         if (server === undefined)
@@ -149,14 +149,8 @@ function exchange(
     const fail = (error: unknown) => {
       end();
       request.destroy();
-      if (signal.aborted) {
-        reject(
-          new RegistryError('aborted', `${operation} was cancelled`, {
-            cause: signal.reason,
-            ambiguous: writes && sent,
-          }),
-        );
-      } else reject(ofSocket(error, { operation, writes, origin, sent }));
+      if (signal.aborted) reject(cancelled(operation, signal, writes && sent));
+      else reject(ofSocket(error, { operation, writes, origin, sent }));
     };
     const cancel = () => fail(undefined);
     signal.addEventListener('abort', cancel, { once: true });

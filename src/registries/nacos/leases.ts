@@ -1,10 +1,10 @@
 import { type Clock, pause } from '../../clock.ts';
 import { RegistryError } from '../error.ts';
+import { inParallel } from '../parallel.ts';
 import { clusterOf } from './entry.ts';
 import { type Line, type LineOptions, openLine, type Request } from './grpc-line.ts';
 import { publishList, type Space, withdrawList } from './grpc-requests.ts';
 import type { NacosHost } from './host.ts';
-import { inParallel } from './parallel.ts';
 
 /** Entries by id: what this client publishes under one service name. */
 export type List = ReadonlyMap<string, NacosHost>;

@@ -1,5 +1,5 @@
 import { systemClock } from '../../clock.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
 import type { ServiceRegistry } from '../registry.ts';
 import { noKeyValue, noWatch } from '../unclaimed.ts';
 import { createApply } from './apply.ts';
@@ -94,7 +94,7 @@ export function nacosRegistryOver(http: NacosHttp, settings: NacosSettings): Ser
         { ambiguous },
       );
     if (closing.signal.aborted) throw wasClosed(false);
-    if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled(operation, signal);
     try {
       const result = await run();
       if (closing.signal.aborted && WRITES.has(operation)) throw wasClosed(true);

@@ -1,12 +1,12 @@
 import { type Clock, pause } from '../../clock.ts';
 import type { Instance } from '../../mirror/instance.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled } from '../error.ts';
+import { inParallel } from '../parallel.ts';
 import type { ServiceInfo } from './answer.ts';
 import { canonicalHost, idOf, instanceOf, isOurs } from './entry.ts';
 import type { NacosHost } from './host.ts';
 import type { List } from './leases.ts';
 import type { Naming } from './naming.ts';
-import { inParallel } from './parallel.ts';
 import { overlaid, type Recent, SETTLE_MS } from './recent.ts';
 
 export interface Reading {
@@ -64,7 +64,7 @@ async function readSettled(
     if (!recent.isBehind(service, info, askedAt) || clock.now() - start >= SETTLE_MS)
       return { ...info, hosts: overlaid(info, recent.of(service, askedAt)) };
     await pause(clock, LOOK_AGAIN_MS, signal);
-    if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled(operation, signal);
   }
 }
 

@@ -1,11 +1,11 @@
 import { pause } from '../../clock.ts';
 import { canonical } from '../../mirror/instance.ts';
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
+import { inParallel } from '../parallel.ts';
 import type { Scope } from '../registry.ts';
 import type { ServiceInfo } from './answer.ts';
 import { canonicalHost, instanceOf, isOurs, placeOf } from './entry.ts';
 import type { NacosHost } from './host.ts';
-import { inParallel } from './parallel.ts';
 import { type Reading, readOwned } from './read.ts';
 import { overlaid, SETTLE_MS } from './recent.ts';
 import type { Subscriber, Subscriptions } from './watch-subscriptions.ts';
@@ -26,7 +26,7 @@ export function watch(watching: Watching, scope: Scope, onHint: () => void, sign
       ending.abort();
       reject(error);
     };
-    const aborted = () => fail(new RegistryError('aborted', 'watch was cancelled', { cause: signal.reason }));
+    const aborted = () => fail(cancelled('watch', signal));
     if (signal.aborted) return aborted();
     signal.addEventListener('abort', aborted, { once: true });
     ending.signal.addEventListener('abort', () => signal.removeEventListener('abort', aborted), { once: true });

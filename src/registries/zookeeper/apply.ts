@@ -1,5 +1,6 @@
 import type { Change } from '../../mirror/change.ts';
 import { RegistryError } from '../error.ts';
+import { inParallel } from '../parallel.ts';
 import type { ChangeResult } from '../registry.ts';
 import { batchesOf, bytesOf, createBatchLimit, type Parcel, REQUEST_BYTES } from './batches.ts';
 import { learn, operationsFor, type Pending } from './change.ts';
@@ -10,7 +11,6 @@ import type { Directories } from './directories.ts';
 import { ofCode, shown } from './failure.ts';
 import { assertStands, type Fence, fenceOperations, transact } from './fence.ts';
 import type { Layout } from './layouts/layout.ts';
-import { inParallel } from './parallel.ts';
 import { type Access, type Operation, sizeOf } from './requests.ts';
 
 export interface Writing {

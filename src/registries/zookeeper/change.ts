@@ -1,9 +1,9 @@
 import type { Change } from '../../mirror/change.ts';
 import { RegistryError } from '../error.ts';
+import { inParallel } from '../parallel.ts';
 import type { ZooKeeperClient } from './client.ts';
 import { type Entry, type Layout, readOwned } from './layouts/layout.ts';
 import { livenessOf } from './liveness.ts';
-import { inParallel } from './parallel.ts';
 import { nodeOf } from './paths.ts';
 import { readStanding } from './read.ts';
 import type { Access, Operation } from './requests.ts';

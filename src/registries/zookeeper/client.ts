@@ -1,10 +1,10 @@
-import { RegistryError } from '../error.ts';
+import { cancelled, RegistryError } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import { CODES, Refused } from './codes.ts';
 import { type Connection, endsSession } from './connection.ts';
 import type { Endpoint } from './dial.ts';
 import { failureOf } from './failure.ts';
 import { follow, type Tree } from './follow.ts';
-import { unlessAborted } from './parallel.ts';
 import type { Operation, Request } from './requests.ts';
 import { type Reach, superviseSession } from './supervisor.ts';
 import type { Session } from './wire.ts';
@@ -36,7 +36,7 @@ export function openClient(reach: Reach): ZooKeeperClient {
   const assertUsable = (operation: string, signal: AbortSignal) => {
     if (supervisor.isClosed())
       throw new RegistryError('closed', `${operation} was called after the ZooKeeper registry was closed`);
-    if (signal.aborted) throw new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled(operation, signal);
   };
 
   async function ask<Value>(
@@ -68,8 +68,7 @@ export function openClient(reach: Reach): ZooKeeperClient {
       const message = `${operation} was under way when the ZooKeeper registry was closed`;
       return new RegistryError('closed', message, { ambiguous });
     }
-    if (signal.aborted)
-      return new RegistryError('aborted', `${operation} was cancelled`, { cause: signal.reason, ambiguous });
+    if (signal.aborted) return cancelled(operation, signal, ambiguous);
     return error;
   }
 

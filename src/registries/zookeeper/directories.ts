@@ -1,8 +1,8 @@
+import { inParallel } from '../parallel.ts';
 import { type Answer, outcomeOf, type ZooKeeperClient } from './client.ts';
 import { Refused } from './codes.ts';
 import { failureOf } from './failure.ts';
 import { type Fence, transact } from './fence.ts';
-import { inParallel } from './parallel.ts';
 import { readStanding } from './read.ts';
 import { type Access, exists, type Operation, requestOf, type Single } from './requests.ts';
 

@@ -1,8 +1,8 @@
 import { RegistryError } from '../error.ts';
+import { unlessAborted } from '../parallel.ts';
 import { CODES, Refused } from './codes.ts';
 import type { Connection } from './connection.ts';
 import type { OnEvent } from './events.ts';
-import { unlessAborted } from './parallel.ts';
 import { addWatch, removeWatches } from './requests.ts';
 
 /** A node and all below it, with who wants to know. */

@@ -1,8 +1,8 @@
 import type { Instance } from '../../mirror/instance.ts';
+import { inParallel } from '../parallel.ts';
 import type { Answer, ZooKeeperClient } from './client.ts';
 import { type Layout, readOwned, type Standing } from './layouts/layout.ts';
 import { livenessOf } from './liveness.ts';
-import { inParallel } from './parallel.ts';
 import { type NodeData, type Request, readChildren, readNode, sync } from './requests.ts';
 
 /** Requests under way at once, all on one connection: enough that none waits for the network. */

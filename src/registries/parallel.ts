@@ -19,10 +19,14 @@ export async function inParallel<Item>(
   if (failures.length > 0) throw failures[0];
 }
 
-/** The promise, or a rejection with the signal's reason as soon as that aborts; what the promise ends with after that is nobody's business. */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/** The promise, or a rejection as soon as the signal aborts; what the promise ends with after that is nobody's business. */
+export function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  why: () => unknown = () => signal.reason,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
+    const abort = () => reject(why());
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
