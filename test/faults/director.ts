@@ -21,10 +21,10 @@ export interface Stage {
 export interface Others {
   /** Nothing of the leader happens until the returned function is called. What came after this version it reads last of all. */
   freeze(version: number): () => void;
-  /** As `freeze`, with whoever has this clock, which stands still, too. */
-  suspend(own: Clock, version: number): () => void;
-  /** Of another cluster with our cluster name. The returned function ends it. */
-  startNamesake(): () => void;
+  /** As `freeze`, with whoever has this clock, which stands still, too. Absent where clocks cannot. */
+  suspend?(own: Clock, version: number): () => void;
+  /** Of another cluster with our cluster name. The returned function ends it. Absent where there is one cluster. */
+  startNamesake?(): () => void;
 }
 
 type When = 'before the answer' | 'after the answer';
@@ -85,13 +85,13 @@ export function openDirector(fault: Fault, stage: Stage) {
 
   /** Who takes the place of the leader is suspended before it claims. */
   function succeed(): void {
-    if (stage.others === undefined || !begin()) return;
+    if (stage.others?.suspend === undefined || !begin()) return;
     hasSuccessor = true;
     crash(() => {});
   }
 
   function suspend(own: Clock, forMs: number): void {
-    if (stage.others === undefined || !hasSuccessor) return;
+    if (stage.others?.suspend === undefined || !hasSuccessor) return;
     hasSuccessor = false;
     story.tell('fault', `the next leader is suspended, and has read version ${stage.api.version}`);
     goOnAfter(forMs, stage.others.suspend(own, stage.api.version));
@@ -106,7 +106,7 @@ export function openDirector(fault: Fault, stage: Stage) {
   }
 
   function meetNamesake(): void {
-    if (stage.others === undefined || !begin()) return;
+    if (stage.others?.startNamesake === undefined || !begin()) return;
     const end = stage.others.startNamesake();
     after(NAMESAKE_MS, () => {
       story.tell('fault', 'the operator of the other cluster is gone');

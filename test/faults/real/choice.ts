@@ -1,10 +1,11 @@
 import type { Plan } from '../plan.ts';
 
-/** Of which there are hundreds that differ in the resource or the step alone: one in so many of them. Not here: what needs a second operator all along. */
+/** Of which there are hundreds that differ in the resource or the step alone: one in so many of them. Not here: what needs a second cluster, or a machine that is suspended. */
 const ONE_IN: Readonly<Partial<Record<Plan['fault']['kind'], number>>> = {
   none: 1,
   crash: 6,
   overtaken: 4,
+  frozen: 20,
   stale: 4,
   hidden: 4,
   registry: 12,

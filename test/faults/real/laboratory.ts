@@ -47,13 +47,14 @@ export async function realSubject(workload: Workload, registry: string): Promise
 }
 
 /**
- * Nothing tells a check of a registry from what it reads for a list. Nothing is between the operator and Memory, which goes with the process: what stood there
+ * Nothing tells a check of a registry from what it reads for a list; machines are not suspended, and there is one cluster. Nothing is between the operator and Memory, which goes with the process: what stood there
  * although nobody wanted it any more, nobody can register again.
  */
 function hasPlace({ fault }: Plan, registry: string, { end, wantedAtEnd }: Run): boolean {
   if (fault.kind === 'registry' && fault.operation === 'check') return false;
+  if (fault.kind === 'suspended' || fault.kind === 'namesake') return false;
   if (registry !== 'Memory') return true;
-  if (fault.kind === 'registry' || fault.kind === 'overtaken') return false;
+  if (fault.kind === 'registry' || fault.kind === 'overtaken' || fault.kind === 'frozen') return false;
   if (fault.kind === 'crash' && fault.of !== 'status') return false;
   return !endsProcess(fault) || end.entries.every(({ id }) => wantedAtEnd.has(id));
 }

@@ -99,6 +99,7 @@ export async function playReal({ world, workload, registry, plan, reference, wit
     kill: () => (plan.fault.kind === 'overtaken' ? replicas.freeze() : replicas.kill()),
     restart: () => replicas.start(),
     link: () => replicas.proxy(),
+    ...(plan.fault.kind === 'frozen' && { others: { freeze } }),
   });
   const replicas = createReplicas({
     world,
@@ -108,7 +109,7 @@ export async function playReal({ world, workload, registry, plan, reference, wit
     conditions,
     directory,
     clusterName,
-    elects: plan.fault.kind === 'overtaken',
+    elects: isOvertaken(plan.fault),
     without,
     operators,
     onWrite(what, effective) {
@@ -209,7 +210,7 @@ export async function playReal({ world, workload, registry, plan, reference, wit
       const limitMs = director.isOn() ? stepLimitMs(plan.fault) : PATIENCE_MS;
       const isPast = clock.now() - from > limitMs;
       // Whoever is overtaken must find that the world has gone on.
-      if (isDone && clock.now() - from > APART_MS && !isDue() && (!director.isOn() || plan.fault.kind === 'overtaken'))
+      if (isDone && clock.now() - from > APART_MS && !isDue() && (!director.isOn() || isOvertaken(plan.fault)))
         return now;
       if (isPast && !director.isLong()) {
         story.tell('judge', `the users go on, although this is not done: ${differenceOf(now, expected)}`);
@@ -234,6 +235,7 @@ export async function playReal({ world, workload, registry, plan, reference, wit
       // No cluster is without any, and a first list that is empty may be one of a server that cannot say yet: removals would wait for the next one.
       await world.kube.apply(slice(names.ns, names.of('nobody'), ['10.70.9.9']));
       await replicas.start();
+      if (plan.fault.kind === 'frozen') await replicas.start();
       states.push(await finishStep(0));
       for (const [index, { step, onceAllStands = false, writes, aSecondLater = [] }] of workload
         .steps(names)
@@ -300,10 +302,19 @@ export async function playReal({ world, workload, registry, plan, reference, wit
     await rm(directory, { recursive: true, force: true });
   }
 
+  /** In real time nobody can tell it what to read first. */
+  function freeze(): () => void {
+    replicas.freezeLeader();
+    return replicas.thaw;
+  }
+
   function allStands(): boolean {
     return [...(wanted.at(-1) ?? [])].every((id) => ledger.known().has(id));
   }
 }
+
+/** Another one takes its place, and it goes on after that. */
+const isOvertaken = ({ kind }: Fault): boolean => kind === 'overtaken' || kind === 'frozen';
 
 const stepLimitMs = (fault: Fault): number => {
   switch (fault.kind) {

@@ -61,6 +61,12 @@ export function createReplicas(options: ReplicasOptions) {
     alive = { operator, proxy };
   }
 
+  function stop(operator: Operator | undefined): void {
+    frozen = operator;
+    frozen?.kill('SIGSTOP');
+    options.onEnd('freezes');
+  }
+
   return {
     proxy: () => alive?.proxy,
     start(): Promise<void> {
@@ -77,11 +83,11 @@ export function createReplicas(options: ReplicasOptions) {
       settled = settled.then(options.beforeNext);
     },
     freeze(): void {
-      frozen = alive?.operator;
-      frozen?.kill('SIGSTOP');
+      stop(alive?.operator);
       alive = undefined;
-      options.onEnd('freezes');
     },
+    /** The one that was started first leads, and others stand by. */
+    freezeLeader: () => stop(operators[0]),
     thaw: () => frozen?.kill('SIGCONT'),
     close(): void {
       for (const proxy of proxies) proxy.close();
