@@ -34,14 +34,18 @@ const waiting = new Set([
   'conformance/consul-outages.test.ts',
   'conformance/etcd-leases.test.ts',
   'conformance/etcd-watch.test.ts',
+  'conformance/nacos-layers.test.ts',
+  'conformance/nacos.test.ts',
   'conformance/zookeeper-leases.test.ts',
   'conformance/zookeeper-watch.test.ts',
   'e2e/continuity.test.ts',
   'e2e/deletion.test.ts',
   'e2e/deletion-guard.test.ts',
   'e2e/failover.test.ts',
+  'e2e/liveness.test.ts',
   'e2e/restored-cluster.test.ts',
   'e2e/two-operators.test.ts',
+  'faults/real.test.ts',
 ]);
 
 const testRoot = import.meta.dirname;
