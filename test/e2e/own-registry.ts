@@ -236,7 +236,8 @@ async function ownNacos(): Promise<OwnRegistry> {
           service,
           address: host.ip,
           healthy,
-          shown: JSON.stringify(host),
+          // Nacos writes the fields in any order.
+          shown: JSON.stringify(Object.entries(host).sort()),
           isFirst: undefined,
         }));
       });

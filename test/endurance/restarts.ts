@@ -118,7 +118,7 @@ export async function playRestarts(options: RestartOptions): Promise<RestartTall
       await allStands(true);
       churn.goOn();
       for (let n = 0; n < options.restarts; n++) {
-        const signal = random() < 0.5 ? 'SIGKILL' : 'SIGTERM';
+        const signal = n % 2 === 0 ? 'SIGKILL' : 'SIGTERM';
         const restart = async () => {
           await end(alone, signal);
           await delay(random() * AWAY_MS);

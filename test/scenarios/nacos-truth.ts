@@ -21,16 +21,21 @@ export async function entriesInNacos({ address }: Nacos, cluster: string): Promi
   const { doms } = (await ask('service/list?pageNo=1&pageSize=10000')) as { readonly doms: readonly string[] };
   const found = await Promise.all(
     doms.map(async (service) => {
-      const { hosts } = (await ask(`instance/list?serviceName=${encodeURIComponent(service)}`)) as {
-        readonly hosts: readonly Host[];
-      };
-      return hosts.map((host) => instanceOf(service, host));
+      const { hosts, reachProtectionThreshold } = (await ask(
+        `instance/list?serviceName=${encodeURIComponent(service)}`,
+      )) as { readonly hosts: readonly Host[]; readonly reachProtectionThreshold: boolean };
+      return hosts.map((host) => instanceOf(service, host, reachProtectionThreshold));
     }),
   );
   return found.flat().filter(({ marks }) => marks.cluster === cluster);
 }
 
-function instanceOf(service: string, { ip, port, weight, healthy, ephemeral, metadata: all }: Host): Instance {
+/** `shielded`: of a service where none is healthy the server shows all as healthy, and our mark tells. */
+function instanceOf(
+  service: string,
+  { ip, port, weight, healthy: shown, ephemeral, metadata: all }: Host,
+  shielded: boolean,
+): Instance {
   const {
     'managed-by': _,
     'roster-cluster': cluster = '',
@@ -43,6 +48,7 @@ function instanceOf(service: string, { ip, port, weight, healthy, ephemeral, met
     'roster-weight': weightWhenReady,
     ...metadata
   } = all;
+  const healthy = shown && !(shielded && told === 'unhealthy');
   const drains = healthy && told === 'draining' && weight === 0;
   const health: Health = drains ? 'draining' : healthy ? 'healthy' : 'unhealthy';
   return {
