@@ -85,7 +85,7 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
   const changed = (service: string, info: ServiceInfo, askedAt = clock.now()) => {
     recent.confirm(service, info);
     // The server is behind, or somebody was quicker than it: that is told apart when it must have caught up.
-    if (recent.of(service, askedAt).size > 0 || recent.unsettled(service).size > 0) void lookLater(service);
+    if (recent.isBehind(service, info, askedAt) || recent.unsettled(service).size > 0) void lookLater(service);
     take(service, info, askedAt);
   };
   const subscriber: Subscriber = { changed: (service, info) => changed(service, info), lost: () => fail(lost()) };
