@@ -41,7 +41,9 @@ function stage() {
         });
       }
     });
-  const naming = { read, names: async () => [SERVICE] } as Partial<Naming> as Naming;
+  const probes: (() => void)[] = [];
+  const probe = () => new Promise<void>((resolve) => void probes.push(resolve));
+  const naming = { read, probe, names: async () => [SERVICE] } as Partial<Naming> as Naming;
   const reading: Reading = { naming, recent, clock, held: () => new Map() };
   const list = async (): Promise<Standing> => {
     const found = await readOwned(reading, cluster, never);
@@ -56,11 +58,9 @@ function stage() {
     clock,
     recent,
     asked,
+    probes,
     list,
     put,
-    meddle: (with_: Standing) => {
-      standing = with_;
-    },
     /** The server looks at what stands, and shows it so much later. */
     renew(lookMs: number, showMs: number) {
       clock.setTimer(lookMs, () => {
@@ -149,6 +149,24 @@ describe('a list of Nacos', () => {
     await clock.advance(100);
     asked.splice(0)[0]?.answer('healthy');
     assert.equal(await late, 'healthy');
+  });
+
+  it('after a write that may have happened waits until the server, once it answers, would show it', async () => {
+    const { clock, asked, list, recent, probes } = stage();
+    recent.forget(SERVICE, placeOf(hostWith('healthy')));
+    const listed = list();
+    await clock.advance(5_000);
+    assert.equal(asked.length, 0, 'it does not answer yet');
+    probes.splice(0)[0]?.();
+    await clock.advance(999);
+    assert.equal(asked.length, 0);
+    await clock.advance(1);
+    asked[0]?.answer('healthy');
+    assert.equal(await listed, 'healthy');
+    const next = list();
+    await clock.advance(0);
+    asked[1]?.answer('healthy');
+    assert.equal(await next, 'healthy');
   });
 
   it('never takes back what was written before it, whenever the view is renewed and answers come', async () => {

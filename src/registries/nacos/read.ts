@@ -20,6 +20,9 @@ export interface Reading {
 const WIDTH = 8;
 const LOOK_AGAIN_MS = 50;
 
+/** Twice what an idle server takes until it shows a write. */
+const SHOWN_MS = 1_000;
+
 /** Every instance of a cluster; `seen` gets each service that was read, strangers' too. */
 export async function readOwned(
   reading: Reading,
@@ -27,6 +30,7 @@ export async function readOwned(
   signal: AbortSignal,
   seen?: (service: string, info: ServiceInfo) => void,
 ): Promise<readonly Instance[]> {
+  await overDoubts(reading, signal);
   const names = await reading.naming.names('list', signal);
   const services = new Set([...names, ...reading.recent.services()]);
   const found: Instance[] = [];
@@ -46,6 +50,16 @@ export async function readService(
   const info = await readSettled(reading, 'discover', service, signal);
   const held = reading.held(service);
   return info.hosts.map((host) => seenAs(host, info, service, held));
+}
+
+/** A server that answers again has just carried out what it had taken, and shows it later: taken for missing, it would be written once more. */
+async function overDoubts({ naming, recent, clock }: Reading, signal: AbortSignal): Promise<void> {
+  const since = recent.doubtfulSince;
+  if (since === undefined) return;
+  await naming.probe('list', signal);
+  await pause(clock, SHOWN_MS, signal);
+  if (signal.aborted) throw cancelled('list', signal);
+  recent.believe(since);
 }
 
 /**

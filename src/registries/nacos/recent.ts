@@ -28,6 +28,10 @@ export interface Recent {
   wrote(service: string, place: string, host: NacosHost | undefined): void;
   /** From now on nothing is known of this place: its write may or may not have happened. */
   forget(service: string, place: string): void;
+  /** Since when such a write may have happened without being shown. */
+  readonly doubtfulSince: number | undefined;
+  /** What happened up to then is shown by now. */
+  believe(doubtfulSince: number): void;
   /** The server has caught up with what this answer, which has just come, shows. */
   confirm(service: string, info: ServiceInfo): void;
   /** What a reading that was asked for then, or now, need not show yet. By place. */
@@ -47,6 +51,7 @@ const KEEP_MS = SETTLE_MS + 30_000;
 export function createRecent(clock: Clock): Recent {
   const services = new Map<string, Map<string, Written>>();
   const listeners = new Set<(service: string, written: Written) => void>();
+  let doubtfulSince: number | undefined;
   const underWay = new Set<{ readonly service: string; readonly places: readonly string[] }>();
 
   const kept = (service: string): Map<string, Written> => {
@@ -80,7 +85,16 @@ export function createRecent(clock: Clock): Recent {
       services.set(service, places.set(place, written));
       for (const listener of listeners) listener(service, written);
     },
-    forget: (service, place) => void services.get(service)?.delete(place),
+    forget(service, place) {
+      services.get(service)?.delete(place);
+      doubtfulSince = clock.now();
+    },
+    get doubtfulSince() {
+      return doubtfulSince;
+    },
+    believe(since) {
+      if (since === doubtfulSince) doubtfulSince = undefined;
+    },
     confirm(service, info) {
       const places = services.get(service);
       if (places === undefined) return;
