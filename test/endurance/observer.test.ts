@@ -1,6 +1,7 @@
 // What the restarts are judged by would see what must not happen.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Instance } from '../../src/mirror/instance.ts';
 import { sampleOf } from '../conformance/samples.ts';
 import type { Churn } from './churn.ts';
@@ -11,9 +12,9 @@ const KEPT = '10.0.0.1';
 const GONE = '10.0.0.2';
 
 /** Of two entries that stood, the second one was taken away by users. */
-function opened() {
+function opened(lateMs = 0) {
   let standing = new Map<string, Seen>();
-  const truth = { name: 'any', read: async () => standing } as unknown as Truth;
+  const truth = { name: 'any', lateMs, read: async () => standing } as unknown as Truth;
   const churn = {
     wanted: () => new Map([[KEPT, 'web healthy']]),
     wasRemoved: (address: string) => address === GONE,
@@ -50,6 +51,22 @@ describe('the observer of restarts', () => {
     await observer.look();
     assert.deepEqual(observer.wrong(), [`any: ${KEPT} was wanted, had stood, and is absent`]);
     assert.match((await observer.missing()) ?? '', /nothing/);
+  });
+
+  test('gives a registry its time whose views go back, and no more', async () => {
+    const { observer, set } = opened(20);
+    set([KEPT, {}]);
+    await observer.look();
+    set();
+    await observer.look();
+    set([KEPT, {}]);
+    await observer.look();
+    assert.deepEqual(observer.wrong(), []);
+    set();
+    await observer.look();
+    await delay(25);
+    await observer.look();
+    assert.deepEqual(observer.wrong(), [`any: ${KEPT} was wanted, had stood, and is absent`]);
   });
 
   test('sees an entry that was gone between two looks', async () => {

@@ -22,15 +22,25 @@ export interface Observer {
 export function createObserver(truths: readonly Truth[], churn: Churn, cluster: string): Observer {
   const births = new Map<string, string>();
   const known = new Map<string, Set<string>>(truths.map(({ name }) => [name, new Set()]));
+  const absentSince = new Map<string, number>();
   const wrong = new Set<string>();
   let looks = 0;
   let removals = 0;
 
-  function judge(registry: string, seen: ReadonlyMap<string, Seen>): void {
+  function judge({ name: registry, lateMs }: Truth, seen: ReadonlyMap<string, Seen>): void {
     const before = known.get(registry);
     for (const address of before ?? []) {
-      if (seen.has(address)) continue;
-      if (!churn.wasRemoved(address)) wrong.add(`${registry}: ${address} was wanted, had stood, and is absent`);
+      const key = `${registry} ${address}`;
+      if (seen.has(address)) {
+        absentSince.delete(key);
+        continue;
+      }
+      const since = absentSince.get(key) ?? performance.now();
+      absentSince.set(key, since);
+      if (!churn.wasRemoved(address)) {
+        if (performance.now() - since < lateMs) continue;
+        wrong.add(`${registry}: ${address} was wanted, had stood, and is absent`);
+      }
       before?.delete(address);
     }
     for (const [address, { born }] of seen) {
@@ -43,7 +53,7 @@ export function createObserver(truths: readonly Truth[], churn: Churn, cluster: 
   }
 
   async function look(): Promise<void> {
-    await Promise.all(truths.map(async (truth) => judge(truth.name, await truth.read(cluster))));
+    await Promise.all(truths.map(async (truth) => judge(truth, await truth.read(cluster))));
     looks++;
   }
 
@@ -69,7 +79,7 @@ export function createObserver(truths: readonly Truth[], churn: Churn, cluster: 
       const wanted = churn.wanted();
       for (const truth of truths) {
         const seen = await truth.read(cluster);
-        judge(truth.name, seen);
+        judge(truth, seen);
         for (const [address, what] of wanted) {
           const { service = 'nothing', health = '' } = seen.get(address)?.instance ?? {};
           // Some registries have a prefix before every name.

@@ -31,6 +31,8 @@ export interface Truth {
   specAt(port: number): RegistrySpec;
   /** The server compares the claims of writers. */
   readonly compares: boolean;
+  /** What it shows may be older than what it showed before: what it does not show for so long is absent. Milliseconds. */
+  readonly lateMs: number;
   /** By address, of which each entry of these tests has one of its own. */
   read(cluster: string): Promise<ReadonlyMap<string, Seen>>;
   /** Writes of any kind to the server so far; of entries only in Nacos. */
@@ -71,6 +73,7 @@ async function openEtcdTruth(onRemoval: OnRemoval): Promise<Truth> {
     beside: [],
     specAt: (port) => etcdSpec(`http://127.0.0.1:${port}`),
     compares: true,
+    lateMs: 0,
     async read(cluster) {
       const { kvs } = await raw.client.getAll().prefix('/services/').exec();
       const found = new Map(kvs.map((kv) => [kv.key.toString(), kv]));
@@ -100,6 +103,7 @@ async function openConsulTruth(): Promise<Truth> {
     beside: [],
     specAt: (port) => consulSpec(`http://127.0.0.1:${port}`),
     compares: true,
+    lateMs: 0,
     async read(cluster) {
       const ours = `consistent&node-meta=managed-by:roster&node-meta=roster-cluster:${cluster}`;
       const seen: Seen[] = [];
@@ -134,6 +138,7 @@ async function openZooKeeperTruth(): Promise<Truth> {
     beside: [],
     specAt: (port) => zooKeeperSpec(`127.0.0.1:${port}`),
     compares: true,
+    lateMs: 0,
     async read(cluster) {
       const seen = (await raw.entries('/services')).flatMap(({ text, stat, service, name }): Seen[] => {
         const json = text.startsWith('{') ? JSON.parse(text) : {};
@@ -172,6 +177,7 @@ async function openNacosTruth(onRemoval: OnRemoval): Promise<Truth> {
     beside: [1_000],
     specAt: (port) => nacosSpec(`http://127.0.0.1:${port}`),
     compares: false,
+    lateMs: 3_000,
     async read(cluster) {
       const instances = await entriesInNacos(server, cluster);
       return byAddress(instances.map((instance) => ({ instance, born: undefined, written: JSON.stringify(instance) })));
