@@ -1,6 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import type { RegistryError } from '../error.ts';
-import { cancelled } from '../error.ts';
+import { cancelled, type RegistryError } from '../error.ts';
 import { unlessAborted } from '../parallel.ts';
 import { type Fields, parseFields } from './answer.ts';
 import { type Credentials, isBadStatus, notNacos, ofAnswer } from './http-failure.ts';

@@ -74,8 +74,7 @@ async function readSettled(
   for (const start = clock.now(); ; ) {
     const askedAt = clock.now();
     const info = await naming.read(operation, service, signal);
-    recent.confirm(service, info);
-    if (!recent.isBehind(service, info, askedAt) || clock.now() - start >= SETTLE_MS)
+    if (recent.confirm(service, info, askedAt) || clock.now() - start >= SETTLE_MS)
       return { ...info, hosts: overlaid(info, recent.of(service, askedAt)) };
     await pause(clock, LOOK_AGAIN_MS, signal);
     if (signal.aborted) throw cancelled(operation, signal);

@@ -18,7 +18,7 @@ export interface Written {
 
 /**
  * What this client wrote a moment ago. The server answers questions from a view of each service that it renews half a second after a change: a
- * reading that does not show a write yet is not news. Longer than {@link SETTLE_MS} nothing is remembered.
+ * reading that does not show a write yet is not news, if it was asked for within {@link SETTLE_MS} of it.
  */
 export interface Recent {
   /** Runs a write; until it ends nobody can say what stands at these places. */
@@ -32,12 +32,13 @@ export interface Recent {
   readonly doubtfulSince: number | undefined;
   /** What happened up to then is shown by now. */
   believe(doubtfulSince: number): void;
-  /** The server has caught up with what this answer, which has just come, shows. */
-  confirm(service: string, info: ServiceInfo): void;
+  /**
+   * The server has caught up with what this answer, which has just come, shows. Whether that is all that a reading which was asked for then
+   * must show before it is believed.
+   */
+  confirm(service: string, info: ServiceInfo, askedAt: number): boolean;
   /** What a reading that was asked for then, or now, need not show yet. By place. */
   of(service: string, askedAt?: number): ReadonlyMap<string, Written>;
-  /** The answer to a reading that was asked for then does not show all of that. */
-  isBehind(service: string, info: ServiceInfo, askedAt: number): boolean;
   services(): readonly string[];
   /** Called with each write. The returned function ends it. */
   listen(listener: (service: string, written: Written) => void): () => void;
@@ -53,8 +54,8 @@ const KEEP_MS = SETTLE_MS + 30_000;
 export function createRecent(clock: Clock): Recent {
   const services = new Map<string, Map<string, Written>>();
   const listeners = new Set<(service: string, written: Written) => void>();
-  let doubtfulSince: number | undefined;
   const underWay = new Set<{ readonly service: string; readonly places: readonly string[] }>();
+  let doubtfulSince: number | undefined;
 
   const kept = (service: string): Map<string, Written> => {
     const places = services.get(service) ?? new Map<string, Written>();
@@ -97,14 +98,15 @@ export function createRecent(clock: Clock): Recent {
     believe(since) {
       if (since === doubtfulSince) doubtfulSince = undefined;
     },
-    confirm(service, info) {
+    confirm(service, info, askedAt) {
       const places = services.get(service);
-      if (places === undefined) return;
+      // Of most services nothing was written lately, and their entries need not be compared.
+      if (places === undefined) return true;
       const isShown = shownIn(info);
       for (const written of places.values()) if (!written.isSecond && isShown(written)) written.shownAt ??= clock.now();
+      return [...unshown(service, askedAt).values()].every(isShown);
     },
     of: unshown,
-    isBehind: (service, info, askedAt) => ![...unshown(service, askedAt).values()].every(shownIn(info)),
     services: () => [...services.keys()].filter((service) => unshown(service).size > 0),
     listen(listener) {
       listeners.add(listener);

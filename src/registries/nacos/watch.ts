@@ -73,7 +73,7 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
   const strange = new Set<string>();
   const looking = new Set<string>();
 
-  const take = (service: string, info: ServiceInfo, askedAt = clock.now()) => {
+  const take = (service: string, info: ServiceInfo, askedAt: number) => {
     const now = contentOf(service, overlaid(info, recent.of(service, askedAt)), cluster, info.shielded);
     const before = followed.get(service) ?? NOTHING;
     for (const place of recent.unsettled(service)) keep(now, place, before.get(place));
@@ -83,12 +83,12 @@ async function watchCluster(watching: Watching, cluster: string, run: Run): Prom
   };
 
   const changed = (service: string, info: ServiceInfo, askedAt = clock.now()) => {
-    recent.confirm(service, info);
+    const isUpToDate = recent.confirm(service, info, askedAt);
     // The server is behind, or somebody was quicker than it: that is told apart when it must have caught up.
-    if (recent.isBehind(service, info, askedAt) || recent.unsettled(service).size > 0) void lookLater(service);
+    if (!isUpToDate || recent.unsettled(service).size > 0) void lookLater(service);
     take(service, info, askedAt);
   };
-  const subscriber: Subscriber = { changed: (service, info) => changed(service, info), lost: () => fail(lost()) };
+  const subscriber: Subscriber = { changed, lost: () => fail(lost()) };
 
   const follow = async (service: string): Promise<void> => {
     if (followed.has(service)) return;
