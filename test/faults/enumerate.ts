@@ -75,9 +75,10 @@ export function plansOf(reference: Run, steps: number, isFenced: boolean): reado
     registry: registryTroubles(reference),
     // Where the registry itself compares nothing, what is on its way is written.
     overtaken: isFenced ? overtakings(reference) : [],
-    frozen: freezes(reference),
+    // What it decides when it goes on is not wanted any more, was done by another one, or comes of what it saw before.
+    frozen: withEachWrite(reference, 'frozen', FROZEN_MS),
     namesake: Array.from({ length: steps }, (_, index): Fault => ({ kind: 'namesake', step: index + 1 })),
-    suspended: suspensions(reference),
+    suspended: withEachWrite(reference, 'suspended', SUSPENDED_MS),
   };
   return Object.entries(kinds).flatMap(([kind, faults]) =>
     faults.map((fault, index) => ({ id: `${workload}/${kind}/${index + 1}`, workload, fault })),
@@ -106,17 +107,11 @@ const overtakings = ({ calls }: Run): readonly Fault[] =>
     .filter(({ operation }) => operation === 'apply')
     .flatMap(({ number: call }) => OVERTAKEN_MS.map((byMs): Fault => ({ kind: 'overtaken', call, byMs })));
 
-/** What the leader decides when it goes on is not wanted any more, or was done by another one. */
-const freezes = ({ events }: Run): readonly Fault[] =>
+/** A leader is out of it with each write of the users, for each of these times. */
+const withEachWrite = ({ events }: Run, kind: 'frozen' | 'suspended', times: readonly number[]): readonly Fault[] =>
   events
     .filter(({ event }) => event.at >= STAGED_MS)
-    .flatMap(({ number: event }) => FROZEN_MS.map((forMs): Fault => ({ kind: 'frozen', event, forMs })));
-
-/** What it decides when it goes on it would decide from what it saw before. */
-const suspensions = ({ events }: Run): readonly Fault[] =>
-  events
-    .filter(({ event }) => event.at >= STAGED_MS)
-    .flatMap(({ number: event }) => SUSPENDED_MS.map((forMs): Fault => ({ kind: 'suspended', event, forMs })));
+    .flatMap(({ number: event }) => times.map((forMs): Fault => ({ kind, event, forMs })));
 
 /**
  * For each deletion, what was before it, shown right after it; and where it was undone later, what was before that, shown right after it was undone:
