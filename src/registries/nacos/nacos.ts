@@ -37,7 +37,7 @@ import { createSubscriptions } from './watch-subscriptions.ts';
  * - A leased entry can be removed by the client that holds it only. An `update` takes it over: while the other client lives, both publish it.
  * - A draining instance has weight 0, and its own weight in the metadata. With all metadata, tags and marks an instance has 1,024 characters.
  * - The server renews its answers half a second after a change: `list` and `discover` wait for this client's own writes to show; those of others show
- *   by then. Entries with enabled=false, which only others set, are shown by no call of the client API: to `list` they are gone.
+ *   by then. After a write in doubt the next `list` takes a second more. Entries with enabled=false, which only others set, are shown by no call of the client API: to `list` they are gone.
  * - Where fewer instances than protectThreshold are healthy, Nacos shows all of them to consumers as healthy, and so does `discover` for strangers';
  *   of ours it tells the truth. The threshold is set on services that we created: before a persistent entry, after a leased one.
  * - `watch` of a cluster follows the services that hold entries of it; other clients' entries in a new service are found within 5 seconds.
